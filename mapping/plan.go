@@ -1,0 +1,88 @@
+package mapping
+
+import "encoding/json"
+
+// Call says which kind of request a step is; the agent decides by it how to look first and whose token it carries.
+type Call string
+
+// The kinds of steps.
+const (
+	AlertEvent       Call = "alert_event"       // POST /v2/alert_events/http/{source}, the source's own token
+	CreateIncident   Call = "create_incident"   // POST /v2/incidents, takes an idempotency key
+	EditIncident     Call = "edit_incident"     // POST /v2/incidents/{id}/actions/edit, absolute values, safe to repeat
+	CreateUpdate     Call = "create_update"     // POST /v2/incident_updates, takes an idempotency key
+	CreateTimeline   Call = "create_timeline"   // POST /v2/incident_timeline_items, takes an idempotency key
+	CreateEscalation Call = "create_escalation" // POST /v2/escalations, takes an idempotency key
+	CreateAction     Call = "create_action"     // POST /v3/actions, no key: look by Mark in description
+	CreateFollowUp   Call = "create_follow_up"  // POST /v3/follow_ups, no key: look by Mark in description
+	ImportPostmortem Call = "import_postmortem" // POST …/import_postmortem_document, no key: look by Mark in title
+	CreateAlertNote  Call = "create_alert_note" // POST /v1/alert_notes, no key: look by Mark in content
+	CreateOption     Call = "create_option"     // POST /v1/custom_field_options, no key: look by value
+)
+
+// Request is one planned call. Body is final: it is frozen in the ledger as it stands.
+type Request struct {
+	Name    string          `json:"name"` // the step's stable name, e.g. "incident.declare"; part of the key
+	Call    Call            `json:"call"`
+	Method  string          `json:"method"`
+	Path    string          `json:"path"`
+	Body    json.RawMessage `json:"body"`
+	Key     string          `json:"key"`            // idempotency key; also where incident.io takes none
+	Mark    string          `json:"mark,omitempty"` // text that only this step puts there, to know its own by
+	Effect  Effect          `json:"effect"`
+	Explain []string        `json:"explain,omitempty"` // for people: mapped names beside the ids
+}
+
+// Effect is what a step is expected to change, stored with the step: inbound compares with it, and when the step
+// ends it is written into the link.
+type Effect struct {
+	Status   *Status             `json:"status,omitempty"`
+	Severity *Severity           `json:"severity,omitempty"`
+	Roles    []Assignment        `json:"roles,omitempty"`
+	Name     string              `json:"name,omitempty"`
+	Summary  string              `json:"summary,omitempty"`
+	Fields   map[string][]string `json:"fields,omitempty"`
+	Message  string              `json:"message,omitempty"` // text of an update, to know its row by
+	Pushed   Pushed              `json:"pushed,omitzero"`   // members to set in Tie.Pushed
+}
+
+// Ended is a step of the event that has ended already, from the ledger.
+type Ended struct {
+	State    string // done, refused or left_out
+	RemoteID string
+	Error    string
+}
+
+// Input is all that a plan depends on.
+type Input struct {
+	Event     Event
+	OutboxID  int64
+	Before    State  // what TigerOps had told before this event (and those folded into it)
+	State     State  // and with it
+	Tie       *Tie   // nil: not tied
+	Former    *Tie   // the tie before a reopen, named by the new incident
+	Siblings  int    // other TigerOps incidents tied to the same incident.io incident and not resolved
+	AlertID   string // incident.io's alert, once it was looked up
+	Directory *Directory
+	Rules     *Rules
+	Ended     map[string]Ended // by step name
+}
+
+// Outcome says what becomes of an event beside its steps.
+type Outcome struct {
+	// Next holds the steps that are still to be done, in order. The agent does the first, then plans again.
+	Next []Request
+	// Skip, if not empty, is why the event ends skipped: there is nothing to send for it.
+	Skip string
+	// Park, if not empty, is why the event is set aside until an incident is tied.
+	Park string
+	// Warnings tell what was left out; they stand in outbox.reason of an event that is done all the same.
+	Warnings []string
+	// Declare says that Next begins with a declaration, so the agent looks for an incident to take first.
+	Declare bool
+	// Urgent events (alerts, declarations, resolves of critical incidents) go before notes.
+	Urgent bool
+	// Pushed holds members of Tie.Pushed to set when the event ends although no step carried them: the other side
+	// had the value already.
+	Pushed Pushed
+}
