@@ -1,6 +1,9 @@
 package mapping
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"time"
+)
 
 // Call says which kind of request a step is; the agent decides by it how to look first and whose token it carries.
 type Call string
@@ -63,6 +66,10 @@ type Input struct {
 	Former    *Tie   // the tie before a reopen, named by the new incident
 	Siblings  int    // other TigerOps incidents tied to the same incident.io incident and not resolved
 	AlertID   string // incident.io's alert, once it was looked up
+	// AlertFired says that the alert of State.Generation was fired and not resolved yet.
+	AlertFired bool
+	// ArrivedAt is when the event was stored: the time of what carries no timestamp of its own.
+	ArrivedAt time.Time
 	Directory *Directory
 	Rules     *Rules
 	Ended     map[string]Ended // by step name
@@ -86,3 +93,11 @@ type Outcome struct {
 	// had the value already.
 	Pushed Pushed
 }
+
+// IncidentPlaceholder stands where the incident's id belongs in the steps behind a declaration that has not been made
+// yet. Such steps are for people to read (the plan command, a dry run); only Next's first step is ever sent.
+const IncidentPlaceholder = "{incident}"
+
+// Plan says what is still to be done for an event. It is called anew after each step that ended; steps in in.Ended
+// do not come again.
+func Plan(in Input) Outcome { return Outcome{} }
