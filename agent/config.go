@@ -11,49 +11,49 @@ import (
 // Config is the whole configuration with every default filled in (contract section 2). It is made by Default or
 // Load, is never changed once it is in force, and is replaced as a whole by a reload.
 type Config struct {
-	APIKey  Secret // without it the agent does not run
-	OrgSlug string // the organisation's name in incident.io's URLs; empty: taken from the API's own links
-	APIURL  string // no trailing slash
-	CAFile  string // PEM bundle of further authorities for APIURL; empty: the system's
+	APIKey  Secret `env:"INCIDENT_IO_API_KEY"`  // without it the agent does not run
+	OrgSlug string `env:"INCIDENT_IO_ORG_SLUG"` // the organisation's name in incident.io's URLs; empty: not compared
+	APIURL  string `env:"INCIDENT_IO_API_URL"`  // no trailing slash
+	CAFile  string `env:"INCIDENT_IO_CA_FILE"`  // PEM bundle of the authorities for APIURL; empty: the system's
 
-	WebhookSecrets []Secret // any of them verifies; none: pull-only, the webhook port stays shut
+	WebhookSecrets []Secret `env:"INCIDENT_IO_WEBHOOK_SECRET" envSeparator:" "` // any of them verifies; none: pull-only
 	AlertSource    AlertSource
 	AlertRouteWait time.Duration // 0: a declaration does not wait for an alert route
 
-	TigerOpsSecret Secret // for events that TigerOps posts; none: TCP events from loopback only
-	ApplyURL       string // empty: TigerOps reads the inbox itself
-	ApplySecret    Secret
+	TigerOpsSecret Secret `env:"TIGEROPS_WEBHOOK_SECRET"` // of events that TigerOps posts; none: TCP from loopback only
+	ApplyURL       string `env:"TIGEROPS_APPLY_URL"`      // empty: TigerOps reads the inbox itself
+	ApplySecret    Secret `env:"TIGEROPS_APPLY_SECRET"`
 
-	DB          string // path of the SQLite file
-	WebhookAddr string // host:port
-	LocalAddr   string // host:port or unix:/path
-	Workers     int    // incidents drained side by side
+	DB          string `env:"AGENT_DB"`           // path of the SQLite file
+	WebhookAddr string `env:"AGENT_WEBHOOK_ADDR"` // host:port
+	LocalAddr   string `env:"AGENT_LOCAL_ADDR"`   // host:port or unix:/path
+	Workers     int    `env:"AGENT_WORKERS"`      // incidents drained side by side
 
-	BackoffInitial time.Duration
-	BackoffMax     time.Duration
-	GiveUpAfter    time.Duration // age of an event at which it is dead, counted as contract section 2 says
-	RateLimit      int           // requests a minute
+	BackoffInitial time.Duration `env:"AGENT_BACKOFF_INITIAL"`
+	BackoffMax     time.Duration `env:"AGENT_BACKOFF_MAX"`
+	GiveUpAfter    time.Duration `env:"AGENT_GIVE_UP_AFTER"` // age at which an event is dead, as contract section 2 counts it
+	RateLimit      int           `env:"AGENT_RATE_LIMIT"`    // requests a minute
 
-	ReconcileInterval time.Duration
-	Retention         time.Duration // of finished rows
-	DryRun            bool
+	ReconcileInterval time.Duration `env:"AGENT_RECONCILE_INTERVAL"`
+	Retention         time.Duration `env:"AGENT_RETENTION"` // of finished rows
+	DryRun            bool          `env:"AGENT_DRY_RUN"`
 
-	LogLevel  slog.Level
-	LogFormat string // text or json
+	LogLevel  slog.Level `env:"AGENT_LOG_LEVEL"`
+	LogFormat string     `env:"AGENT_LOG_FORMAT"` // text or json
 
 	Heartbeat Heartbeat
-	Rules     mapping.Rules
+	Rules     mapping.Rules `env:"-"`
 
-	// Warnings tell what is allowed but hardly meant, one line each. They never hold a secret.
-	Warnings []string
+	// Warnings tell what is allowed but hardly meant. They never hold a secret.
+	Warnings []Finding `env:"-"`
 
-	from map[string]Source // where each option that is not at its default was set
+	from map[string]Source // where each option that is not at its default was set, by key or variable
 }
 
 // AlertSource is the HTTP alert source that alerts go to. Both members are set, or neither.
 type AlertSource struct {
-	ID    string
-	Token Secret
+	ID    string `env:"INCIDENT_IO_ALERT_SOURCE_ID"`
+	Token Secret `env:"INCIDENT_IO_ALERT_SOURCE_TOKEN"`
 }
 
 // Heartbeat is the heartbeat alert source that the agent pings, so that incident.io tells when the agent is dead.
