@@ -1,0 +1,471 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tigerops/tigerops-incidentio/agent/incidentio"
+	"github.com/tigerops/tigerops-incidentio/mapping"
+	"github.com/tigerops/tigerops-incidentio/store"
+)
+
+const (
+	// foldAtMost bounds how many waiting updates are folded into one.
+	foldAtMost = 500
+
+	// mendAtMost bounds how many parts of a refused request are left out one by one before the event is given up.
+	mendAtMost = 25
+)
+
+// States of a ledger row.
+const (
+	stepOpen    = "open"
+	stepDone    = "done"
+	stepRefused = "refused"
+	stepLeftOut = "left_out"
+)
+
+// verdict is what the drainer needs to know after an attempt: a lane whose head is unchanged is not tried again
+// before retryAt.
+type verdict struct{ retryAt time.Time }
+
+// delivery is one attempt at one event.
+type delivery struct {
+	a      *Agent
+	ev     store.Event
+	event  mapping.Event
+	lane   *lane
+	urgent bool
+
+	folded   []int64 // waiting updates whose effect this event carries
+	lastID   int64   // the newest of ev and folded
+	before   mapping.State
+	state    mapping.State
+	link     *store.Link
+	former   *mapping.Tie
+	warnings []string
+
+	looked  bool // incident.io's state was compared in this attempt
+	renewed bool // the directory was read again after a refusal
+}
+
+// deliver takes the head of a lane as far as it goes: finished, or waiting for something. ctx ends the taking of
+// further steps, inFlight what is under way.
+func (a *Agent) deliver(ctx, inFlight context.Context, l *lane) verdict {
+	d := &delivery{a: a, lane: l, urgent: l.priority <= priorityUrgent}
+	v, err := d.attempt(ctx, inFlight)
+	if err != nil {
+		if inFlight.Err() == nil {
+			a.failing("deliver an event", fmt.Errorf("event %d (%s): %w", l.head.OutboxID, l.head.EventType, err))
+		}
+		return verdict{retryAt: time.Now().Add(delay(time.Second, 30*time.Second, l.countTry()))}
+	}
+	return v
+}
+
+func (l *lane) countTry() int { l.tries++; return l.tries }
+
+func (d *delivery) attempt(ctx, inFlight context.Context) (verdict, error) {
+	a := d.a
+	var err error
+	if d.ev, err = a.st.Event(inFlight, d.lane.head.OutboxID); err != nil {
+		return verdict{}, fmt.Errorf("read it: %w", err)
+	}
+	var faults []mapping.FieldError
+	d.event, faults = mapping.ParseEvent(d.ev.Payload, d.ev.EventID)
+	if len(faults) > 0 {
+		return d.dead(inFlight, "the event can't be read: "+faults[0].Field+": "+faults[0].Message)
+	}
+	if !mapping.KnownType(d.event.Type) {
+		return d.skip(inFlight, fmt.Sprintf("unknown event type %q: nothing is done for it", oneLine(d.event.Type, 80)))
+	}
+	for {
+		if ctx.Err() != nil {
+			return verdict{}, nil // asked to stop: the next start goes on
+		}
+		v, finished, err := d.step(inFlight)
+		if err != nil || finished {
+			return v, err
+		}
+	}
+}
+
+// step does the next step of the event, or ends it. It holds the incident's lock throughout.
+func (d *delivery) step(ctx context.Context) (v verdict, finished bool, err error) {
+	a := d.a
+	unlock, err := d.lockIncident(ctx)
+	if err != nil {
+		return verdict{}, true, err
+	}
+	defer unlock()
+
+	ledger, err := a.st.Steps(ctx, d.ev.ID)
+	if err != nil {
+		return verdict{}, true, fmt.Errorf("read the ledger: %w", err)
+	}
+	if err := d.addUp(ctx, ledger); err != nil {
+		return verdict{}, true, err
+	}
+	for _, s := range ledger {
+		if s.State == stepOpen {
+			// It may have been sent: again, byte for byte.
+			return d.send(ctx, requestOf(s), true, ledger)
+		}
+	}
+
+	if v, wait, err := d.lookFirst(ctx, ledger); wait || err != nil {
+		return v, true, err
+	}
+	in, v, wait, err := d.input(ctx, ledger)
+	if wait || err != nil {
+		return v, true, err
+	}
+	if in.Tie != nil && in.Tie.Origin == originAttached && in.Tie.Pushed.IsZero() {
+		return d.introduce(ctx, in, ledger)
+	}
+	out := mapping.Plan(in)
+	d.warn(out.Warnings...)
+	switch {
+	case out.Skip != "":
+		v, err = d.skip(ctx, out.Skip)
+		return v, true, err
+	case out.Park != "":
+		v, err = d.park(ctx, out.Park)
+		return v, true, err
+	case len(out.Next) == 0:
+		return d.finish(ctx, out, ledger)
+	case a.cfg.Load().DryRun:
+		v, err = d.record(ctx, out)
+		return v, true, err
+	}
+	d.urgent = d.urgent || out.Urgent
+	req := out.Next[0]
+	if req.Call == mapping.CreateIncident {
+		taken, v, wait, release, err := d.takeExisting(ctx, in, ledger)
+		defer release()
+		if wait || err != nil {
+			return v, true, err
+		}
+		if taken {
+			return verdict{}, false, nil // plan anew, tied
+		}
+	}
+	if ok, _ := a.up.usable(); !ok {
+		return verdict{}, true, nil // nothing is frozen while nothing can be sent
+	}
+	if err := d.freeze(ctx, req); err != nil {
+		return verdict{}, true, err
+	}
+	return d.send(ctx, req, false, ledger)
+}
+
+// lockIncident takes the lock that both directions share: the incident.io incident's once it is known, the TigerOps
+// incident's before.
+func (d *delivery) lockIncident(ctx context.Context) (unlock func(), err error) {
+	key := d.ev.IncidentKey
+	if key == "" {
+		d.link = nil
+		return d.a.locks.lock(ctx, "event:"+d.ev.EventID)
+	}
+	for {
+		link, err := d.a.st.Link(ctx, key)
+		if err != nil {
+			return nil, fmt.Errorf("read the link: %w", err)
+		}
+		name := lockName(key, link)
+		unlock, err := d.a.locks.lock(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		// It may have been tied, or dropped, while we waited.
+		if d.link, err = d.a.st.Link(ctx, key); err != nil {
+			unlock()
+			return nil, fmt.Errorf("read the link: %w", err)
+		}
+		if lockName(key, d.link) == name {
+			return unlock, nil
+		}
+		unlock()
+	}
+}
+
+func lockName(tigerops string, link *store.Link) string {
+	if link != nil {
+		return link.IncidentID
+	}
+	return "tigerops:" + tigerops
+}
+
+// addUp sets what TigerOps has told before this event and with it, and folds waiting updates in that were never sent.
+func (d *delivery) addUp(ctx context.Context, ledger []store.Step) error {
+	a := d.a
+	d.before, d.state = mapping.State{}, mapping.State{}
+	if d.ev.IncidentKey != "" {
+		raw, ok, err := a.st.IncidentState(ctx, d.ev.IncidentKey)
+		if err != nil {
+			return fmt.Errorf("read the incident: %w", err)
+		}
+		if ok {
+			if err := json.Unmarshal(raw, &d.before); err != nil {
+				return fmt.Errorf("read the incident's state: %w", err)
+			}
+		}
+	}
+	d.state = d.before.Apply(d.event)
+	d.lastID = d.ev.ID
+	if d.event.Type != mapping.IncidentUpdated {
+		return nil
+	}
+	waiting, err := a.st.Waiting(ctx, d.ev.Lane, d.ev.ID, foldAtMost)
+	if err != nil {
+		return fmt.Errorf("read what waits behind it: %w", err)
+	}
+	if len(ledger) > 0 { // what was folded in when the first step was frozen stays so
+		d.folded = ledger[0].Folded
+		for _, w := range waiting {
+			if slices.Contains(d.folded, w.ID) {
+				e, _ := mapping.ParseEvent(w.Payload, w.EventID)
+				d.state = d.state.Apply(e)
+				d.lastID = w.ID
+			}
+		}
+		return nil
+	}
+	var events []mapping.Event
+	for _, w := range waiting {
+		if w.Attempts > 0 || w.Parked {
+			break
+		}
+		e, faults := mapping.ParseEvent(w.Payload, w.EventID)
+		if len(faults) > 0 {
+			break
+		}
+		events = append(events, e)
+	}
+	d.folded = nil
+	for _, i := range mapping.Foldable(d.event, events) {
+		d.state = d.state.Apply(events[i])
+		d.folded = append(d.folded, waiting[i].ID)
+		d.lastID = waiting[i].ID
+	}
+	return nil
+}
+
+// changesState says whether an event can change something that people change too, so that incident.io's state is
+// looked at before it is pushed.
+func changesState(eventType string) bool {
+	switch eventType {
+	case mapping.IncidentCreated, mapping.IncidentUpdated, mapping.IncidentAcknowledged, mapping.IncidentEscalated,
+		mapping.IncidentResolved, mapping.IncidentReopened:
+		return true
+	}
+	return false
+}
+
+// lookFirst compares incident.io's state before an event that changes it is pushed: what people did meanwhile is
+// told first, and a true conflict is decided. After a reopen it lets go of an incident that can't be opened again.
+func (d *delivery) lookFirst(ctx context.Context, ledger []store.Step) (v verdict, wait bool, err error) {
+	if d.link == nil || d.looked || !changesState(d.event.Type) {
+		return verdict{}, false, nil
+	}
+	remote, r, err := d.a.look(ctx, d.link.IncidentID, lookOptions{Source: "delivery"})
+	if err != nil {
+		return verdict{}, true, fmt.Errorf("look at %s: %w", d.link.Reference, err)
+	}
+	if r.Class != incidentio.Done {
+		v, err := d.unanswered(ctx, "look at "+d.link.Reference, r)
+		return v, true, err
+	}
+	d.looked = true
+	if d.link, err = d.a.st.Link(ctx, d.ev.IncidentKey); err != nil {
+		return verdict{}, true, fmt.Errorf("read the link: %w", err)
+	}
+	if d.event.Type == mapping.IncidentReopened && d.link != nil && d.link.Generation != d.state.Generation && !reopenable(remote.Status.Category) {
+		if d.a.cfg.Load().DryRun {
+			return verdict{}, false, nil
+		}
+		if _, err := d.a.st.Commit(ctx, store.Commit{Why: "reopen", Drop: d.link}); err != nil {
+			return verdict{}, true, fmt.Errorf("let go of %s: %w", d.link.Reference, err)
+		}
+		d.link = nil
+	}
+	return verdict{}, false, nil
+}
+
+// introduce does the next step of telling the people of an incident that was there already about the TigerOps incident
+// that was tied to it. Once they are all done, the tie holds what was pushed, and the event's own plan goes on.
+func (d *delivery) introduce(ctx context.Context, in mapping.Input, ledger []store.Step) (verdict, bool, error) {
+	a := d.a
+	var found incidentio.Incident
+	r := a.call(ctx, d.urgent, func(ctx context.Context) incidentio.Result {
+		var r incidentio.Result
+		found, r = a.io.Incident(ctx, d.link.IncidentID)
+		return r
+	})
+	if r.Class != incidentio.Done {
+		v, err := d.unanswered(ctx, "look at "+d.link.Reference, r)
+		return v, true, err
+	}
+	steps := mapping.Attach(in, remoteOf(found))
+	for _, req := range steps {
+		if _, ended := in.Ended[req.Name]; ended {
+			continue
+		}
+		if a.cfg.Load().DryRun {
+			v, err := d.record(ctx, mapping.Outcome{Next: steps})
+			return v, true, err
+		}
+		if err := d.freeze(ctx, req); err != nil {
+			return verdict{}, true, err
+		}
+		return d.send(ctx, req, false, ledger)
+	}
+	// Nothing was left to push: the title stands for it, so that this is not done again.
+	in.Tie.Pushed.Title = d.state.Incident.Title
+	if in.Tie.Pushed.Title == "" {
+		in.Tie.Pushed.Title = d.ev.IncidentKey
+	}
+	link, err := linkOf(*d.link, *in.Tie, d.state)
+	if err != nil {
+		return verdict{}, true, err
+	}
+	if _, err := a.st.Commit(ctx, store.Commit{Why: "introduced", Links: []store.Link{link}}); err != nil {
+		return verdict{}, true, fmt.Errorf("write down the tie: %w", err)
+	}
+	return verdict{}, false, nil
+}
+
+// reopenable says whether an incident in this category is still worked on; the others can't be opened again through
+// the API (facts.md, "Status").
+func reopenable(category string) bool {
+	return category == "triage" || category == "live" || category == "paused"
+}
+
+// input gathers what the plan depends on.
+func (d *delivery) input(ctx context.Context, ledger []store.Step) (in mapping.Input, v verdict, wait bool, err error) {
+	a := d.a
+	rules := &a.cfg.Load().Rules
+	in = mapping.Input{
+		Event: d.event, OutboxID: d.lastID, Before: d.before, State: d.state, Rules: rules,
+		ArrivedAt: d.ev.CreatedAt, Ended: make(map[string]mapping.Ended, len(ledger)),
+	}
+	for _, s := range ledger {
+		in.Ended[s.Name] = mapping.Ended{State: s.State, RemoteID: s.RemoteID, Error: s.Error}
+	}
+	if d.link != nil {
+		tie, err := tieOf(*d.link)
+		if err != nil {
+			return in, verdict{}, true, err
+		}
+		in.Tie = &tie
+		if in.Siblings, err = d.siblings(ctx); err != nil {
+			return in, verdict{}, true, err
+		}
+	} else if d.state.Generation != "" {
+		former, err := a.st.FormerLinks(ctx, d.ev.IncidentKey)
+		if err != nil {
+			return in, verdict{}, true, fmt.Errorf("read the former links: %w", err)
+		}
+		if n := len(former); n > 0 {
+			tie, err := tieOf(former[n-1])
+			if err != nil {
+				return in, verdict{}, true, err
+			}
+			in.Former = &tie
+		}
+	}
+	if err := d.alert(ctx, &in); err != nil {
+		return in, verdict{}, true, err
+	}
+	in.Directory, err = a.dir.get(ctx)
+	if err == nil {
+		in.Directory, err = a.dir.want(ctx, mapping.Want(in))
+	}
+	if err != nil {
+		// Without the account's severities and statuses nothing can be planned.
+		if ok, _ := a.up.usable(); ok {
+			a.failing("read the account's directory", err)
+		}
+		a.up.check(ctx)
+		return in, verdict{retryAt: time.Now().Add(delay(time.Second, 15*time.Second, d.lane.countTry()))}, true, nil
+	}
+	return in, verdict{}, false, nil
+}
+
+// siblings counts the other TigerOps incidents that hold the same incident.io incident open.
+func (d *delivery) siblings(ctx context.Context) (int, error) {
+	links, err := d.a.st.LinksOf(ctx, d.link.IncidentID)
+	if err != nil {
+		return 0, fmt.Errorf("read the incident's links: %w", err)
+	}
+	n := 0
+	for _, l := range links {
+		if l.TigerOpsID == d.link.TigerOpsID {
+			continue
+		}
+		raw, ok, err := d.a.st.IncidentState(ctx, l.TigerOpsID)
+		if err != nil {
+			return 0, fmt.Errorf("read incident %s: %w", l.TigerOpsID, err)
+		}
+		var s mapping.State
+		if ok && json.Unmarshal(raw, &s) == nil && s.Open {
+			n++
+		}
+	}
+	return n, nil
+}
+
+// freeze writes the step to the ledger before its first send: from here on it is sent as it stands.
+func (d *delivery) freeze(ctx context.Context, req mapping.Request) error {
+	effect, err := json.Marshal(req.Effect)
+	if err != nil {
+		return fmt.Errorf("write down step %s: %w", req.Name, err)
+	}
+	_, err = d.a.st.Commit(ctx, store.Commit{Why: "freeze " + req.Name, Freeze: &store.Step{
+		OutboxID: d.ev.ID, Name: req.Name, Call: string(req.Call), Key: req.Key, Method: req.Method, Path: req.Path,
+		Request: req.Body, Effect: effect, Mark: req.Mark, Folded: d.folded, State: stepOpen,
+	}})
+	if err != nil {
+		return fmt.Errorf("write down step %s: %w", req.Name, err)
+	}
+	return nil
+}
+
+func requestOf(s store.Step) mapping.Request {
+	req := mapping.Request{Name: s.Name, Call: mapping.Call(s.Call), Method: s.Method, Path: s.Path, Body: s.Request, Key: s.Key, Mark: s.Mark}
+	// An effect that can't be read was written by us and is never refused for it: the step is sent all the same.
+	_ = json.Unmarshal(s.Effect, &req.Effect)
+	return req
+}
+
+func (d *delivery) warn(texts ...string) {
+	for _, t := range texts {
+		if t = oneLine(t, 300); t != "" && !slices.Contains(d.warnings, t) {
+			d.warnings = append(d.warnings, t)
+		}
+	}
+}
+
+// reason is what stands in outbox.reason of an event that is done all the same.
+func (d *delivery) reason(ledger []store.Step) string {
+	all := slices.Clone(d.warnings)
+	for _, s := range ledger {
+		if s.State != stepOpen && s.Error != "" && !slices.Contains(all, s.Error) {
+			all = append(all, s.Error)
+		}
+	}
+	return strings.Join(all, "; ")
+}
+
+// oneLine flattens text and cuts it to n runes.
+func oneLine(s string, n int) string {
+	s = strings.Join(strings.Fields(s), " ")
+	if r := []rune(s); len(r) > n {
+		return string(r[:n-1]) + "…"
+	}
+	return s
+}

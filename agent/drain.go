@@ -1,0 +1,396 @@
+package agent
+
+import (
+	"container/heap"
+	"context"
+	"sync"
+	"time"
+
+	"github.com/tigerops/tigerops-incidentio/mapping"
+	"github.com/tigerops/tigerops-incidentio/store"
+)
+
+const (
+	// pollStranger is how often the database is asked whether another process wrote; contract section 3 promises
+	// half a second.
+	pollStranger = 200 * time.Millisecond
+
+	// urgentWorkers come on top of AGENT_WORKERS for urgent events only, so that slow notes in every worker do not
+	// hold up a new critical incident.
+	urgentWorkers = 2
+)
+
+// Priorities of lanes that are due: lower goes first, then the older event.
+const (
+	priorityCritical = iota // declarations, escalations and resolves of the most severe incidents
+	priorityUrgent          // alerts and other declarations
+	priorityNormal          // changes
+	priorityNote            // steps, actions, post-mortems: nobody is paged by them
+)
+
+// lane is the head of one incident's queue; the table holds the rest.
+type lane struct {
+	head     store.Head
+	priority int
+	due      time.Time
+	busy     bool
+	stale    bool      // the table changed while a worker had the lane
+	tries    int       // failures in a row that charge nothing, for the backoff
+	lastTry  time.Time // end of the last attempt by this process
+	index    int       // in its heap, -1 when in none
+	heap     *laneHeap // which of the two, nil when in none
+}
+
+// drainer hands due lanes to workers, most urgent first. It holds heads only and can be made anew from the table at
+// any time.
+type drainer struct {
+	a *Agent
+
+	mu        sync.Mutex
+	lanes     map[string]*lane
+	ready     laneHeap // due now, by priority and age
+	later     laneHeap // not due yet, by due time
+	workers   int
+	lastMoved time.Time // when a due lane was last tried or none was due: what "stuck" is measured from
+
+	poked chan struct{}
+}
+
+func newDrainer(a *Agent) *drainer {
+	d := &drainer{a: a, lanes: make(map[string]*lane), poked: make(chan struct{}, 1), lastMoved: time.Now()}
+	d.ready.less = func(x, y *lane) bool {
+		if x.priority != y.priority {
+			return x.priority < y.priority
+		}
+		return x.head.OutboxID < y.head.OutboxID
+	}
+	d.later.less = func(x, y *lane) bool { return x.due.Before(y.due) }
+	return d
+}
+
+// wake makes the drainer look at the table and the lanes now.
+func (d *drainer) wake() { poke(d.poked) }
+
+// allDue makes every lane that backed off due: incident.io is back.
+func (d *drainer) allDue() {
+	d.mu.Lock()
+	now := time.Now()
+	for d.later.Len() > 0 {
+		l := d.later.lanes[0]
+		l.due, l.tries = now, 0
+		d.placeLocked(l, now)
+	}
+	d.mu.Unlock()
+	d.wake()
+}
+
+// run drains until ctx ends, then waits for the workers to finish what is in flight.
+func (d *drainer) run(ctx context.Context) error {
+	var workers sync.WaitGroup
+	defer workers.Wait()
+	// A worker finishes its request although we are asked to stop, within the time that a stop may take.
+	inFlight, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
+	context.AfterFunc(ctx, func() { time.AfterFunc(stopWithin-time.Second, cut) })
+
+	heads, cursor, err := d.a.st.Heads(ctx)
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	for _, h := range heads {
+		d.setHeadLocked(h.Lane, h, true)
+	}
+	d.mu.Unlock()
+
+	version, err := d.a.st.DataVersion(ctx)
+	if err != nil {
+		return err
+	}
+	own := d.a.st.Changed()
+	look := false
+	for {
+		if look {
+			if cursor, err = d.refresh(ctx, cursor); err != nil && ctx.Err() == nil {
+				d.a.failing("read the outbox", err)
+			}
+			look = false
+		}
+		wait := d.dispatch(ctx, inFlight, &workers)
+		timer := time.NewTimer(min(wait, pollStranger))
+		changed := d.a.up.watch()
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		case <-own:
+			own = d.a.st.Changed()
+			look = true
+		case <-d.poked:
+			look = true
+		case <-changed:
+		case <-timer.C:
+			v, err := d.a.st.DataVersion(ctx)
+			if err == nil && v != version {
+				version, look = v, true
+				poke(d.a.wakePush) // a stranger may have acknowledged or retried inbox rows
+			}
+		}
+		timer.Stop()
+	}
+}
+
+// refresh reads the heads of the lanes that were touched since the cursor.
+func (d *drainer) refresh(ctx context.Context, cursor store.Cursor) (store.Cursor, error) {
+	for {
+		lanes, next, more, err := d.a.st.Touched(ctx, cursor)
+		if err != nil {
+			return cursor, err
+		}
+		for _, key := range lanes {
+			d.mu.Lock()
+			l := d.lanes[key]
+			// A lane whose head is known and that only grew behind it needs no reading; a busy one is read when
+			// its worker ends.
+			if l != nil && l.busy {
+				l.stale = true
+				d.mu.Unlock()
+				continue
+			}
+			d.mu.Unlock()
+			if err := d.reload(ctx, key); err != nil {
+				return cursor, err
+			}
+		}
+		cursor = next
+		if !more {
+			return cursor, nil
+		}
+	}
+}
+
+// reload reads one lane's head from the table.
+func (d *drainer) reload(ctx context.Context, key string) error {
+	h, ok, err := d.a.st.Head(ctx, key)
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.setHeadLocked(key, h, ok)
+	return nil
+}
+
+func (d *drainer) setHeadLocked(key string, h store.Head, ok bool) {
+	l := d.lanes[key]
+	if !ok {
+		if l != nil && !l.busy {
+			d.removeLocked(l)
+			delete(d.lanes, key)
+		}
+		return
+	}
+	if l == nil {
+		l = &lane{index: -1}
+		d.lanes[key] = l
+	}
+	if l.busy {
+		l.stale = true
+		return
+	}
+	fresh := l.head.OutboxID != h.OutboxID || l.head.State != h.State
+	moved := !l.head.NextAttempt.Equal(h.NextAttempt)
+	l.head = h
+	l.priority = d.a.priority(h)
+	if fresh {
+		l.tries, l.lastTry = 0, time.Time{}
+	}
+	if fresh || moved {
+		l.due = h.NextAttempt
+		if fresh && l.priority == priorityCritical {
+			d.a.up.hurry()
+		}
+	}
+	d.placeLocked(l, time.Now())
+}
+
+func (d *drainer) removeLocked(l *lane) {
+	if l.heap != nil {
+		heap.Remove(l.heap, l.index)
+		l.heap = nil
+	}
+}
+
+// placeLocked puts the lane into the heap it belongs to: none while busy or dead.
+func (d *drainer) placeLocked(l *lane, now time.Time) {
+	d.removeLocked(l)
+	if l.busy || l.head.State != "pending" {
+		return
+	}
+	l.heap = &d.later
+	if !l.due.After(now) {
+		l.heap = &d.ready
+	}
+	heap.Push(l.heap, l)
+}
+
+// dispatch gives due lanes to workers as the bucket and the workers allow, and answers how long nothing can change
+// by itself.
+func (d *drainer) dispatch(ctx, inFlight context.Context, workers *sync.WaitGroup) time.Duration {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := time.Now()
+	for d.later.Len() > 0 && !d.later.lanes[0].due.After(now) {
+		d.placeLocked(d.later.lanes[0], now)
+	}
+	wait := time.Minute
+	if d.later.Len() > 0 {
+		wait = d.later.lanes[0].due.Sub(now)
+	}
+	if d.ready.Len() == 0 {
+		d.lastMoved = now
+		return wait
+	}
+	if ok, _ := d.a.up.usable(); !ok {
+		d.lastMoved = now // paused is not stuck
+		return wait
+	}
+	limit := d.a.cfg.Load().Workers
+	for d.ready.Len() > 0 && ctx.Err() == nil {
+		l := d.ready.lanes[0]
+		urgent := l.priority <= priorityUrgent
+		if d.workers >= limit && (!urgent || d.workers >= limit+urgentWorkers) {
+			return wait
+		}
+		if room := d.a.up.room(scopeKey, urgent, now); room > 0 {
+			d.lastMoved = now
+			return min(wait, room)
+		}
+		heap.Pop(&d.ready)
+		l.heap, l.busy, l.stale = nil, true, false
+		d.lastMoved = now
+		d.workers++
+		workers.Go(func() { d.work(ctx, inFlight, l) })
+	}
+	return wait
+}
+
+// work delivers events of one lane until its head has to wait or another lane should go first.
+func (d *drainer) work(ctx, inFlight context.Context, l *lane) {
+	defer func() {
+		d.mu.Lock()
+		d.workers--
+		d.mu.Unlock()
+		d.wake()
+	}()
+	key := l.head.Lane
+	for {
+		v := d.a.deliver(ctx, inFlight, l)
+		h, ok, err := d.a.st.Head(inFlight, key)
+		d.mu.Lock()
+		l.lastTry = time.Now()
+		if err != nil {
+			// The table can't be read: try again in a while, from what memory holds.
+			l.busy, l.due = false, time.Now().Add(time.Second)
+			d.placeLocked(l, time.Now())
+			d.mu.Unlock()
+			d.a.failing("read the head of a lane", err)
+			return
+		}
+		same := ok && h.OutboxID == l.head.OutboxID
+		l.busy = false
+		due := h.NextAttempt
+		if same && v.retryAt.After(due) {
+			due = v.retryAt
+		}
+		if same {
+			l.head, l.due = h, due
+		} else {
+			d.setHeadLocked(key, h, ok)
+		}
+		again := ok && !same && h.State == "pending" && !h.NextAttempt.After(time.Now()) && ctx.Err() == nil &&
+			(d.ready.Len() == 0 || d.ready.lanes[0] == l)
+		if again {
+			if okNow, _ := d.a.up.usable(); okNow && d.a.up.room(scopeKey, l.priority <= priorityUrgent, time.Now()) == 0 {
+				d.removeLocked(l)
+				l.busy, l.stale = true, false
+				d.lastMoved = time.Now()
+				d.mu.Unlock()
+				continue
+			}
+		}
+		if ok {
+			d.placeLocked(l, time.Now())
+		}
+		stale := l.stale
+		l.stale = false
+		d.mu.Unlock()
+		if stale {
+			if err := d.reload(inFlight, key); err != nil {
+				d.a.failing("read the head of a lane", err)
+			}
+		}
+		return
+	}
+}
+
+// stuckFor is how long a due row has been waiting that no worker tried although nothing holds the agent up
+// (architecture 6: two minutes of it mean stuck).
+func (d *drainer) stuckFor(now time.Time) time.Duration {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.ready.Len() == 0 {
+		return 0
+	}
+	return now.Sub(d.lastMoved)
+}
+
+// priority says how urgent a lane's head is.
+func (a *Agent) priority(h store.Head) int {
+	severities := a.cfg.Load().Rules.Severities
+	top := len(severities) > 0 && h.Severity == severities[len(severities)-1]
+	switch h.EventType {
+	case mapping.IncidentCreated, mapping.IncidentReopened, mapping.IncidentEscalated:
+		if top {
+			return priorityCritical
+		}
+		return priorityUrgent
+	case mapping.AnomalyDetected, mapping.SLOBreached:
+		return priorityUrgent
+	case mapping.IncidentResolved:
+		if top {
+			return priorityCritical
+		}
+		return priorityNormal
+	case mapping.InvestigationStep, mapping.RunbookAction, mapping.PostmortemReady:
+		return priorityNote
+	}
+	if top {
+		return priorityUrgent
+	}
+	return priorityNormal
+}
+
+// laneHeap is a container/heap of lanes that know their place in it.
+type laneHeap struct {
+	lanes []*lane
+	less  func(x, y *lane) bool
+}
+
+func (h *laneHeap) Len() int           { return len(h.lanes) }
+func (h *laneHeap) Less(i, j int) bool { return h.less(h.lanes[i], h.lanes[j]) }
+func (h *laneHeap) Swap(i, j int) {
+	h.lanes[i], h.lanes[j] = h.lanes[j], h.lanes[i]
+	h.lanes[i].index, h.lanes[j].index = i, j
+}
+func (h *laneHeap) Push(x any) {
+	l := x.(*lane)
+	l.index = len(h.lanes)
+	h.lanes = append(h.lanes, l)
+}
+func (h *laneHeap) Pop() any {
+	l := h.lanes[len(h.lanes)-1]
+	h.lanes = h.lanes[:len(h.lanes)-1]
+	l.index = -1
+	return l
+}

@@ -1,0 +1,418 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/tigerops/tigerops-incidentio/agent/incidentio"
+	"github.com/tigerops/tigerops-incidentio/mapping"
+	"github.com/tigerops/tigerops-incidentio/store"
+)
+
+// scopeOf names the rate limit beside the key's own that a call counts against.
+func scopeOf(c mapping.Call) string {
+	switch c {
+	case mapping.AlertEvent:
+		return scopeAlerts
+	case mapping.CreateEscalation:
+		return scopeEscalations
+	case mapping.CreateIncident:
+		return scopeCreate
+	}
+	return scopeKey
+}
+
+// send sends a frozen step and settles what became of it. again says that it may have been sent before.
+func (d *delivery) send(ctx context.Context, req mapping.Request, again bool, ledger []store.Step) (v verdict, finished bool, err error) {
+	a := d.a
+	own, r, looked := d.findOwn(ctx, req, again)
+	if looked && r.Class != incidentio.Done {
+		v, err = d.unanswered(ctx, "look for "+req.Name, r)
+		return v, true, err
+	}
+	if own != "" {
+		// It is there already: an answer was lost, or an older copy of the database was restored.
+		return d.done(ctx, req, incidentio.Result{Class: incidentio.Done, Status: http.StatusOK}, own, true)
+	}
+	start := time.Now()
+	r = a.up.call(ctx, scopeOf(req.Call), d.urgent, func(ctx context.Context) incidentio.Result {
+		c := incidentio.Call{Method: req.Method, Path: req.Path, Body: req.Body}
+		if req.Call == mapping.AlertEvent {
+			c.Token = a.cfg.Load().AlertSource.Token.Reveal()
+		}
+		return a.io.Send(ctx, c)
+	})
+	a.m.delivered(req.Name, r.Class.String(), r.Code)
+	a.log.Info("delivery", "event", d.ev.ID, "event_type", d.event.Type, "incident", d.ev.IncidentKey, "step", req.Name,
+		"outcome", r.Class.String(), "http_status", r.Status, "request_id", r.RequestID, "attempt", d.ev.Attempts+1,
+		"took", time.Since(start).Round(time.Microsecond).String())
+
+	switch r.Class {
+	case incidentio.Done:
+		a.up.forbid(string(req.Call), "")
+		return d.done(ctx, req, r, "", again)
+	case incidentio.Refused:
+		return d.refused(ctx, req, r, ledger)
+	case incidentio.Unauthorized:
+		if req.Call == mapping.AlertEvent && a.cfg.Load().Rules.AutoDeclare && d.ev.IncidentKey != "" {
+			// The alert source's own token: the incident is not to wait for it (P6).
+			return d.leaveOut(ctx, req, r, "alert not sent: incident.io refuses the alert source's token: "+r.Error())
+		}
+	}
+	v, err = d.unanswered(ctx, req.Name, r)
+	return v, true, err
+}
+
+// findOwn looks whether a step without an idempotency key is there already, by its mark. looked is false where the
+// call takes a key, or repeats harmlessly.
+func (d *delivery) findOwn(ctx context.Context, req mapping.Request, again bool) (remoteID string, r incidentio.Result, looked bool) {
+	a := d.a
+	incident := ""
+	if d.link != nil {
+		incident = d.link.IncidentID
+	}
+	switch req.Call {
+	case mapping.CreateAction, mapping.CreateFollowUp, mapping.ImportPostmortem, mapping.CreateAlertNote, mapping.CreateOption:
+	case mapping.EditIncident:
+		if !again || d.link == nil {
+			return "", r, false
+		}
+	default:
+		return "", r, false
+	}
+	r = a.call(ctx, d.urgent, func(ctx context.Context) incidentio.Result {
+		var r incidentio.Result
+		switch req.Call {
+		case mapping.CreateAction:
+			var items []incidentio.Action
+			if items, r = a.io.Actions(ctx, incident); r.OK() {
+				for _, i := range items {
+					remoteID = ifMarked(remoteID, i.ID, i.Description, req.Mark)
+				}
+			}
+		case mapping.CreateFollowUp:
+			var items []incidentio.FollowUp
+			if items, r = a.io.FollowUps(ctx, incident); r.OK() {
+				for _, i := range items {
+					remoteID = ifMarked(remoteID, i.ID, i.Title+"\n"+i.Description, req.Mark)
+				}
+			}
+		case mapping.ImportPostmortem:
+			var items []incidentio.Postmortem
+			if items, r = a.io.Postmortems(ctx, incident); r.OK() {
+				for _, i := range items {
+					remoteID = ifMarked(remoteID, i.ID, i.Title, req.Mark)
+				}
+			}
+		case mapping.CreateAlertNote:
+			var items []incidentio.AlertNote
+			var note struct {
+				AlertID string `json:"alert_id"`
+			}
+			_ = json.Unmarshal(req.Body, &note) // our own bytes
+			if items, r = a.io.AlertNotes(ctx, note.AlertID); r.OK() {
+				for _, i := range items {
+					remoteID = ifMarked(remoteID, i.ID, i.Content, req.Mark)
+				}
+			}
+		case mapping.CreateOption:
+			var option struct {
+				Field string `json:"custom_field_id"`
+				Value string `json:"value"`
+			}
+			_ = json.Unmarshal(req.Body, &option) // our own bytes
+			var items []incidentio.Option
+			if items, r = a.io.FieldOptions(ctx, option.Field); r.OK() {
+				for _, i := range items {
+					if i.Value == option.Value {
+						remoteID = i.ID
+					}
+				}
+			}
+		case mapping.EditIncident:
+			var i incidentio.Incident
+			if i, r = a.io.Incident(ctx, incident); r.OK() && d.settled(req.Effect, remoteOf(i)) {
+				remoteID = incident
+			}
+		}
+		if r.Class == incidentio.Refused && r.Status == http.StatusNotFound {
+			r.Class = incidentio.Done // an older account without the list: the create tells
+		}
+		return r
+	})
+	return remoteID, r, true
+}
+
+func ifMarked(found, id, text, mark string) string {
+	if found == "" && mark != "" && mapping.HasMark(text, mark) {
+		return id
+	}
+	return found
+}
+
+// settled says whether an edit in doubt needs no second sending: what it would set is there, or somebody set another
+// value meanwhile, which a repeat would take from them.
+func (d *delivery) settled(e mapping.Effect, now mapping.Remote) bool {
+	tie, err := tieOf(*d.link)
+	if err != nil {
+		return false
+	}
+	return mapping.Settled(e, tie.Agreed, now)
+}
+
+// done ends a step that incident.io took: ledger, link and what TigerOps hears of it are one transaction.
+func (d *delivery) done(ctx context.Context, req mapping.Request, r incidentio.Result, found string, again bool) (verdict, bool, error) {
+	a := d.a
+	c := store.Commit{Why: "end " + req.Name}
+	end := &store.StepEnd{OutboxID: d.ev.ID, Name: req.Name, State: stepDone, HTTPStatus: r.Status, RequestID: r.RequestID, RemoteID: found}
+	c.End = end
+	if end.RemoteID == "" && len(r.Body) > 0 {
+		end.RemoteID, _ = incidentio.DecodeID(r.Body)
+	}
+	switch req.Call {
+	case mapping.CreateIncident:
+		if err := d.declared(ctx, req, r, again, &c); err != nil {
+			return verdict{}, true, err
+		}
+	case mapping.AlertEvent:
+		d.alerted(req, &c)
+	default:
+		if d.link != nil {
+			if err := d.agree(req.Effect, r, &c); err != nil {
+				return verdict{}, true, err
+			}
+		}
+	}
+	if _, err := a.st.Commit(ctx, c); err != nil {
+		if errors.Is(err, store.ErrStale) {
+			return verdict{}, true, fmt.Errorf("step %s ended meanwhile: %w", req.Name, err)
+		}
+		return verdict{}, true, fmt.Errorf("write down the answer to %s: %w", req.Name, err)
+	}
+	if req.Call == mapping.CreateOption {
+		if err := a.dir.refresh(ctx, "an option was created"); err != nil {
+			a.failing("read the account's directory", err)
+		}
+	}
+	d.lane.tries = 0
+	if len(c.Inbox) > 0 {
+		poke(a.wakePush)
+	}
+	return verdict{}, false, nil
+}
+
+// agree writes what a step changed into the link: both sides agree on it from here on.
+func (d *delivery) agree(e mapping.Effect, r incidentio.Result, c *store.Commit) error {
+	tie, err := tieOf(*d.link)
+	if err != nil {
+		return err
+	}
+	var answer *mapping.Remote
+	if i, err := incidentio.DecodeIncident(r.Body); err == nil && i.ID == d.link.IncidentID {
+		remote := remoteOf(i)
+		answer = &remote
+	}
+	mapping.Agree(&tie, e, answer)
+	link, err := linkOf(*d.link, tie, d.state)
+	if err != nil {
+		return err
+	}
+	c.Links = append(c.Links, link)
+	return nil
+}
+
+// alerted notes what became of the incident's alert.
+func (d *delivery) alerted(req mapping.Request, c *store.Commit) {
+	if d.ev.IncidentKey == "" {
+		return
+	}
+	var body struct {
+		Key    string `json:"deduplication_key"`
+		Status string `json:"status"`
+	}
+	_ = json.Unmarshal(req.Body, &body) // our own bytes
+	state := "fired"
+	if body.Status == "resolved" {
+		state = "resolved"
+	}
+	c.Alert = &store.Alert{TigerOpsID: d.ev.IncidentKey, Generation: d.state.Generation, Key: body.Key, State: state}
+}
+
+// refused settles a definite no: part of the request is left out, another call takes its place, or the event waits
+// for a person.
+func (d *delivery) refused(ctx context.Context, req mapping.Request, r incidentio.Result, ledger []store.Step) (verdict, bool, error) {
+	a := d.a
+	in, v, wait, err := d.input(ctx, ledger)
+	if wait || err != nil {
+		return v, true, err
+	}
+	mends := 0
+	for _, s := range ledger {
+		if s.Name == req.Name {
+			mends = s.Attempts
+		}
+	}
+	if req.Call == mapping.AlertEvent && a.cfg.Load().Rules.AutoDeclare && d.ev.IncidentKey != "" {
+		return d.leaveOut(ctx, req, r, "alert not sent: "+r.Error())
+	}
+	if r.Status == http.StatusNotFound {
+		if other, warning, ok := mapping.Fallback(req, in); ok {
+			gone, v, wait, err := d.callGone(ctx)
+			if wait || err != nil {
+				return v, true, err
+			}
+			if gone {
+				a.dir.missing(string(req.Call))
+				return d.replace(ctx, req, other, r, warning)
+			}
+		}
+	}
+	if !d.renewed && r.Field != "" {
+		// Names may point to ids that are gone: read the account anew, and plan the step again if that changes it.
+		d.renewed = true
+		if err := a.dir.refresh(ctx, "incident.io refused "+r.Field); err == nil {
+			if in.Directory, err = a.dir.want(ctx, mapping.Want(in)); err == nil {
+				for _, n := range mapping.Plan(in).Next {
+					if n.Name == req.Name && string(n.Body) != string(req.Body) {
+						return d.replace(ctx, req, n, r, "")
+					}
+				}
+			}
+		}
+	}
+	if mends < mendAtMost {
+		if mended, warning, ok := mapping.Mend(req, r.Code, r.Field, r.Message, in); ok {
+			return d.replace(ctx, req, mended, r, warning)
+		}
+	}
+	if optional(req.Name) {
+		return d.leaveOut(ctx, req, r, req.Name+" left out: "+r.Error())
+	}
+	if _, err := a.st.Commit(ctx, store.Commit{Why: "refuse " + req.Name, End: &store.StepEnd{
+		OutboxID: d.ev.ID, Name: req.Name, State: stepRefused, HTTPStatus: r.Status, RequestID: r.RequestID, Error: oneLine(r.Error(), 500),
+	}}); err != nil {
+		return verdict{}, true, fmt.Errorf("write down the refusal of %s: %w", req.Name, err)
+	}
+	v, err = d.dead(ctx, req.Name+": "+r.Error())
+	return v, true, err
+}
+
+// optional steps only tell people something beside the event itself: refusing one costs a warning, not the event.
+func optional(step string) bool {
+	return strings.HasPrefix(step, "timeline.note") || step == "attach.tell"
+}
+
+// callGone says whether a 404 means that the account lacks the call: the incident itself is there.
+func (d *delivery) callGone(ctx context.Context) (gone bool, v verdict, wait bool, err error) {
+	if d.link == nil {
+		return true, verdict{}, false, nil
+	}
+	r := d.a.call(ctx, d.urgent, func(ctx context.Context) incidentio.Result {
+		_, r := d.a.io.Incident(ctx, d.link.IncidentID)
+		return r
+	})
+	switch r.Class {
+	case incidentio.Done:
+		return true, verdict{}, false, nil
+	case incidentio.Refused:
+		return false, verdict{}, false, nil
+	}
+	v, err = d.unanswered(ctx, "look at "+d.link.Reference, r)
+	return false, v, true, err
+}
+
+// replace freezes another request in a refused one's place, under the same step, and lets the loop send it.
+func (d *delivery) replace(ctx context.Context, old, req mapping.Request, r incidentio.Result, warning string) (verdict, bool, error) {
+	req.Name = old.Name
+	effect, err := json.Marshal(req.Effect)
+	if err != nil {
+		return verdict{}, true, fmt.Errorf("write down step %s: %w", req.Name, err)
+	}
+	if warning != "" {
+		d.warn(warning)
+		d.a.log.Warn("part of a request is left out", "event", d.ev.ID, "incident", d.ev.IncidentKey, "step", req.Name, "what", warning)
+	}
+	_, err = d.a.st.Commit(ctx, store.Commit{
+		Why: "mend " + req.Name,
+		End: &store.StepEnd{OutboxID: d.ev.ID, Name: old.Name, State: stepRefused, HTTPStatus: r.Status, RequestID: r.RequestID, Error: oneLine(r.Error(), 500)},
+	})
+	if err == nil {
+		_, err = d.a.st.Commit(ctx, store.Commit{Why: "freeze " + req.Name, Freeze: &store.Step{
+			OutboxID: d.ev.ID, Name: req.Name, Call: string(req.Call), Key: req.Key, Method: req.Method, Path: req.Path,
+			Request: req.Body, Effect: effect, Mark: req.Mark, Folded: d.folded, State: stepOpen, Error: warning,
+		}})
+	}
+	if err != nil {
+		return verdict{}, true, fmt.Errorf("write down step %s: %w", req.Name, err)
+	}
+	return verdict{}, false, nil
+}
+
+// leaveOut ends a step that can't be done, with a warning, and goes on with the event.
+func (d *delivery) leaveOut(ctx context.Context, req mapping.Request, r incidentio.Result, warning string) (verdict, bool, error) {
+	warning = oneLine(warning, 500)
+	d.warn(warning)
+	d.a.m.failure("left_out")
+	d.a.log.Warn("step left out", "event", d.ev.ID, "incident", d.ev.IncidentKey, "step", req.Name, "reason", warning)
+	_, err := d.a.st.Commit(ctx, store.Commit{Why: "leave out " + req.Name, End: &store.StepEnd{
+		OutboxID: d.ev.ID, Name: req.Name, State: stepLeftOut, HTTPStatus: r.Status, RequestID: r.RequestID, Error: warning,
+	}})
+	if err != nil {
+		return verdict{}, true, fmt.Errorf("write down that %s is left out: %w", req.Name, err)
+	}
+	return verdict{}, false, nil
+}
+
+// unanswered settles a request that came to no answer about itself: the event keeps its place and waits. Only a
+// failure of its own, while incident.io works, is charged (architecture 3.6).
+func (d *delivery) unanswered(ctx context.Context, what string, r incidentio.Result) (verdict, error) {
+	a := d.a
+	c := a.cfg.Load()
+	if ctx.Err() != nil {
+		return verdict{}, nil // we are being stopped
+	}
+	now := a.now()
+	wait := store.Defer{OutboxID: d.ev.ID, Attempts: d.ev.Attempts, Charged: d.ev.Charged, FirstAttempt: d.ev.FirstAttempt, Reason: oneLine(what+": "+r.Error(), 500)}
+	if wait.FirstAttempt.IsZero() {
+		wait.FirstAttempt = now
+	}
+	switch r.Class {
+	case incidentio.Throttled:
+		wait.Next = now.Add(max(r.After, 100*time.Millisecond))
+	case incidentio.Unauthorized:
+		if r.Status == http.StatusForbidden && a.up.check(ctx) {
+			a.up.forbid(what, "incident.io forbids "+what+": "+r.Error())
+		}
+		wait.Next = now.Add(delay(c.BackoffInitial, c.BackoffMax, d.lane.countTry()))
+	case incidentio.Refused:
+		if r.Status != http.StatusNotFound && r.Status != http.StatusUnprocessableEntity && r.Status != http.StatusBadRequest {
+			wait.Next = now.Add(delay(c.BackoffInitial, c.BackoffMax, d.lane.countTry()))
+			break
+		}
+		return d.dead(ctx, what+": "+r.Error())
+	default:
+		a.m.failure(r.Class.String())
+		if !a.up.check(ctx) {
+			// Away: the age does not count, and comeBack makes the lane due.
+			wait.Next = now.Add(delay(c.BackoffInitial, c.BackoffMax, d.lane.countTry()))
+			break
+		}
+		wait.Attempts++
+		if !d.lane.lastTry.IsZero() {
+			wait.Charged += time.Since(d.lane.lastTry)
+		}
+		if wait.Charged >= c.GiveUpAfter {
+			return d.dead(ctx, fmt.Sprintf("given up after %s of trying: %s", wait.Charged.Round(time.Second), wait.Reason))
+		}
+		wait.Next = now.Add(delay(c.BackoffInitial, c.BackoffMax, wait.Attempts))
+	}
+	if _, err := a.st.Commit(ctx, store.Commit{Why: "defer", Defer: &wait}); err != nil {
+		return verdict{}, fmt.Errorf("write down the delay: %w", err)
+	}
+	return verdict{retryAt: wait.Next}, nil
+}

@@ -1,0 +1,167 @@
+package mapping
+
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Agree writes what a step of ours changed into the tie: both sides agree on it from here on. answer, if known, is the
+// incident as incident.io gave it back; its spelling of what the step set is taken, since incident.io may normalise
+// texts. What the step did not touch stays as it was, so that what a person changed meanwhile is still told.
+func Agree(t *Tie, e Effect, answer *Remote) {
+	a := &t.Agreed
+	if e.Status != nil {
+		a.Status = *e.Status
+	}
+	if e.Severity != nil {
+		a.Severity = e.Severity
+	}
+	if e.Name != "" {
+		a.Name = e.Name
+		if answer != nil {
+			a.Name = answer.Name
+		}
+	}
+	if e.Summary != "" {
+		a.Summary = e.Summary
+		if answer != nil {
+			a.Summary = answer.Summary
+		}
+	}
+	for _, set := range e.Roles {
+		a.Roles = slices.DeleteFunc(slices.Clone(a.Roles), func(r Assignment) bool { return r.Role.ID == set.Role.ID })
+		if answer != nil {
+			for _, r := range answer.Roles {
+				if r.Role.ID == set.Role.ID {
+					set = r
+				}
+			}
+		}
+		a.Roles = append(a.Roles, set)
+	}
+	for id, values := range e.Fields {
+		if a.Fields == nil {
+			a.Fields = make(map[string][]string)
+		}
+		a.Fields[id] = values
+		if answer != nil {
+			a.Fields[id] = answer.Fields[id]
+		}
+	}
+	t.Pushed = t.Pushed.With(e.Pushed)
+}
+
+// With returns p with the members that q sets.
+func (p Pushed) With(q Pushed) Pushed {
+	if q.Severity != "" {
+		p.Severity = q.Severity
+	}
+	if q.Status != "" {
+		p.Status = q.Status
+	}
+	if q.Title != "" {
+		p.Title = q.Title
+	}
+	if q.Summary != "" {
+		p.Summary = q.Summary
+	}
+	p.Fields = merged(p.Fields, q.Fields)
+	p.Roles = merged(p.Roles, q.Roles)
+	return p
+}
+
+// IsZero says that nothing was pushed yet.
+func (p Pushed) IsZero() bool {
+	return p.Severity == "" && p.Status == "" && p.Title == "" && p.Summary == "" && len(p.Fields) == 0 && len(p.Roles) == 0
+}
+
+func merged(a, b map[string]string) map[string]string {
+	if len(b) == 0 {
+		return a
+	}
+	m := make(map[string]string, len(a)+len(b))
+	maps.Copy(m, a)
+	maps.Copy(m, b)
+	return m
+}
+
+// Settled says whether an edit in doubt needs no second sending: each thing that it would set is there already, or
+// somebody has set another value since, which a repeat would take from them.
+func Settled(e Effect, before Agreed, now Remote) bool {
+	if e.Status != nil && now.Status.ID != e.Status.ID && now.Status.ID == before.Status.ID {
+		return false
+	}
+	if e.Severity != nil && severityID(now.Severity) != e.Severity.ID && severityID(now.Severity) == severityID(before.Severity) {
+		return false
+	}
+	if e.Name != "" && now.Name != e.Name && now.Name == before.Name {
+		return false
+	}
+	if e.Summary != "" && now.Summary != e.Summary && now.Summary == before.Summary {
+		return false
+	}
+	for _, r := range e.Roles {
+		holder := holderOf(now.Roles, r.Role.ID)
+		if !samePerson(holder, r.User) && samePerson(holder, holderOf(before.Roles, r.Role.ID)) {
+			return false
+		}
+	}
+	for id, values := range e.Fields {
+		if !slices.Equal(now.Fields[id], values) && slices.Equal(now.Fields[id], before.Fields[id]) {
+			return false
+		}
+	}
+	return true
+}
+
+func severityID(s *Severity) string {
+	if s == nil {
+		return ""
+	}
+	return s.ID
+}
+
+func holderOf(roles []Assignment, role string) User {
+	for _, r := range roles {
+		if r.Role.ID == role {
+			return r.User
+		}
+	}
+	return User{}
+}
+
+func samePerson(a, b User) bool {
+	if a.ID != "" && b.ID != "" {
+		return a.ID == b.ID
+	}
+	return strings.EqualFold(a.Email, b.Email)
+}
+
+// HasMark says whether a text holds a step's mark as a word of its own, not as part of a longer id.
+func HasMark(text, mark string) bool {
+	for rest := text; mark != ""; {
+		i := strings.Index(rest, mark)
+		if i < 0 {
+			return false
+		}
+		before, after := rest[:i], rest[i+len(mark):]
+		if (before == "" || !partOfID(before[len(before)-1])) && (after == "" || !partOfID(after[0])) {
+			return true
+		}
+		rest = after
+	}
+	return false
+}
+
+func partOfID(c byte) bool {
+	return c == '_' || c == '-' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+}
+
+// AgreedOn is what both sides agree on at the moment of a tie: incident.io's state as it is.
+func AgreedOn(r Remote) Agreed {
+	return Agreed{
+		Status: r.Status, Severity: r.Severity, Roles: slices.Clone(r.Roles), Name: r.Name, Summary: r.Summary,
+		Fields: maps.Clone(r.Fields), PostmortemIDs: slices.Clone(r.PostmortemIDs), RemoteUpdatedAt: r.UpdatedAt,
+	}
+}
