@@ -1,0 +1,384 @@
+package agent
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/tigerops/tigerops-incidentio/agent/incidentio"
+	"github.com/tigerops/tigerops-incidentio/mapping"
+)
+
+const (
+	// directoryFor is how old what is known of the account may get before it is read again.
+	directoryFor = 10 * time.Minute
+	// directoryRetry is the wait after a read that did not succeed while an older copy serves.
+	directoryRetry = 30 * time.Second
+	// missingFor is how long a call that the account answered 404 to is not tried again.
+	missingFor = time.Hour
+)
+
+// directory is what the agent knows of the incident.io account: read once, kept for directoryFor, and kept for longer
+// while incident.io can't be read, since an old copy is better than none. What it hands out is never changed afterwards.
+type directory struct {
+	a *Agent
+
+	reading chan struct{} // holds a token while somebody reads, so that callers who come meanwhile share the outcome
+	early   *rate.Limiter // for reads before the time is up
+
+	mu      sync.Mutex
+	known   *mapping.Directory // nil before the first read; its Users, Entries and Missing are not filled in
+	name    string             // the API key's own name
+	org     string             // the organisation's slug, from the dashboard's address
+	readAt  time.Time
+	retryAt time.Time
+	users   map[string]lookedUp // by lower-case email
+	entries map[string]listed   // by catalog type
+	gone    map[string]time.Time
+}
+
+// lookedUp is a user by email: there, not in the account, or not known because the lookup failed.
+type lookedUp struct {
+	user mapping.User
+	ok   bool
+	why  string
+	at   time.Time
+}
+
+// listed holds the entries of a catalog type.
+type listed struct {
+	entries []mapping.Entry
+	at      time.Time
+}
+
+// directoryError says that the account could not be read and no older copy is there.
+type directoryError struct {
+	what   string
+	result incidentio.Result // its class tells what to do about it
+}
+
+func (e *directoryError) Error() string { return "read incident.io's " + e.what + ": " + e.result.Error() }
+func (e *directoryError) Unwrap() error { return e.result.Err }
+
+func newDirectory(a *Agent) *directory {
+	return &directory{
+		a: a, reading: make(chan struct{}, 1), early: rate.NewLimiter(rate.Every(10*time.Second), 5),
+		users: make(map[string]lookedUp), entries: make(map[string]listed), gone: make(map[string]time.Time),
+	}
+}
+
+// get returns the account as it is known, read anew when it is too old. Its error, if any, is a *directoryError.
+func (d *directory) get(ctx context.Context) (*mapping.Directory, error) {
+	if known, fresh := d.cached(); fresh {
+		return known, nil
+	}
+	return d.read(ctx, false)
+}
+
+// refresh reads the account again because something blames an id of it, at most a few times in a row.
+func (d *directory) refresh(ctx context.Context, why string) error {
+	if !d.early.Allow() {
+		return nil
+	}
+	d.a.log.Info("reading incident.io's settings again", "reason", why)
+	_, err := d.read(ctx, true)
+	return err
+}
+
+// forget makes everything be read anew at its next use, as after a change of the configuration.
+func (d *directory) forget() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.readAt, d.retryAt = time.Time{}, time.Time{}
+	clear(d.users)
+	clear(d.entries)
+	clear(d.gone)
+}
+
+// missing notes that the account answered 404 to one of the newer calls (mapping.Call*).
+func (d *directory) missing(call string) {
+	d.mu.Lock()
+	at, told := d.gone[call]
+	d.gone[call] = time.Now()
+	d.mu.Unlock()
+	if !told || time.Since(at) > missingFor {
+		d.a.log.Warn("this incident.io account lacks a call, falling back", "call", call, "again_in", missingFor.String())
+	}
+}
+
+// lacks says whether a call was missed within the last hour.
+func (d *directory) lacks(call string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	at, ok := d.gone[call]
+	return ok && time.Since(at) < missingFor
+}
+
+// keyName is the API key's own name, as incident.io shows it beside what the agent did; empty before the first read.
+func (d *directory) keyName() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.name
+}
+
+// orgSlug is the organisation's name in incident.io's addresses; empty before the first read.
+func (d *directory) orgSlug() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.org
+}
+
+// cached returns what is known, and whether it is new enough, or too early to ask again.
+func (d *directory) cached() (*mapping.Directory, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.known == nil {
+		return nil, false
+	}
+	now := time.Now()
+	return d.viewLocked(now), now.Sub(d.readAt) < directoryFor || now.Before(d.retryAt)
+}
+
+// viewLocked is what is known with the calls that are missing now.
+func (d *directory) viewLocked(now time.Time) *mapping.Directory {
+	view := *d.known
+	view.Missing = make(map[string]bool)
+	for call, at := range d.gone {
+		if now.Sub(at) < missingFor {
+			view.Missing[call] = true
+		}
+	}
+	return &view
+}
+
+// read reads the account, one reader at a time. Whoever waited for another reader takes what that one read.
+func (d *directory) read(ctx context.Context, force bool) (*mapping.Directory, error) {
+	asked := time.Now()
+	select {
+	case d.reading <- struct{}{}:
+		defer func() { <-d.reading }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	d.mu.Lock()
+	shared := d.known != nil && (d.readAt.After(asked) || !force && time.Since(d.readAt) < directoryFor)
+	d.mu.Unlock()
+	if !shared {
+		fresh, err := d.load(ctx)
+		d.mu.Lock()
+		if err == nil {
+			d.known, d.readAt, d.retryAt = fresh.Directory, time.Now(), time.Time{}
+			d.name, d.org = fresh.keyName, fresh.org
+			if force {
+				clear(d.entries)
+				clear(d.users)
+			}
+		} else {
+			d.retryAt = time.Now().Add(directoryRetry)
+		}
+		old := d.known != nil
+		d.mu.Unlock()
+		switch {
+		case err != nil && !old:
+			return nil, err
+		case err != nil:
+			d.a.in.tell.failed(levelWarn, "directory", "incident.io's settings could not be read, the older copy serves", "error", err)
+		default:
+			d.a.in.tell.works("directory", "incident.io's settings can be read again")
+		}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.viewLocked(time.Now()), nil
+}
+
+type account struct {
+	*mapping.Directory
+	keyName, org string
+}
+
+// load asks incident.io for everything that plans need: a handful of requests.
+func (d *directory) load(ctx context.Context) (account, error) {
+	acc := account{Directory: &mapping.Directory{}}
+	var failed *directoryError
+	ask := func(what string, do func(context.Context) incidentio.Result) bool {
+		if failed != nil {
+			return false
+		}
+		if r := d.a.call(ctx, true, do); r.Class != incidentio.Done {
+			failed = &directoryError{what, r}
+			return false
+		}
+		return true
+	}
+	ask("severities", func(ctx context.Context) incidentio.Result {
+		list, r := d.a.io.Severities(ctx)
+		acc.Severities = convert(list, func(s incidentio.Severity) mapping.Severity { return *severityOf(&s) })
+		return r
+	})
+	ask("incident statuses", func(ctx context.Context) incidentio.Result {
+		list, r := d.a.io.Statuses(ctx)
+		acc.Statuses = convert(list, statusOf)
+		return r
+	})
+	ask("incident types", func(ctx context.Context) incidentio.Result {
+		list, r := d.a.io.Types(ctx)
+		acc.Types = convert(list, func(t incidentio.IncidentType) mapping.IncidentType {
+			return mapping.IncidentType{ID: t.ID, Name: t.Name, Default: t.IsDefault}
+		})
+		return r
+	})
+	ask("incident roles", func(ctx context.Context) incidentio.Result {
+		list, r := d.a.io.Roles(ctx)
+		acc.Roles = convert(list, roleOf)
+		return r
+	})
+	ask("custom fields", func(ctx context.Context) incidentio.Result {
+		list, r := d.a.io.CustomFields(ctx)
+		acc.Fields = convert(list, func(f incidentio.CustomField) mapping.Field {
+			return mapping.Field{ID: f.ID, Name: f.Name, Type: f.Type, CatalogType: f.CatalogTypeID}
+		})
+		return r
+	})
+	used := d.fieldsInUse()
+	for i := range acc.Fields {
+		f := &acc.Fields[i]
+		if !strings.HasSuffix(f.Type, "_select") || f.CatalogType != "" || !used(f) {
+			continue
+		}
+		ask("options of the custom field "+f.Name, func(ctx context.Context) incidentio.Result {
+			list, r := d.a.io.FieldOptions(ctx, f.ID)
+			f.Options = convert(list, func(o incidentio.Option) mapping.Option { return mapping.Option{ID: o.ID, Value: o.Value} })
+			return r
+		})
+	}
+	ask("own name for the API key", func(ctx context.Context) incidentio.Result {
+		who, r := d.a.io.Identity(ctx)
+		acc.keyName, acc.org = who.Name, slugOf(who.DashboardURL)
+		return r
+	})
+	if failed != nil {
+		return account{}, failed
+	}
+	return acc, nil
+}
+
+// fieldsInUse says which custom fields the configuration names, by id or name: only their options are read.
+func (d *directory) fieldsInUse() func(*mapping.Field) bool {
+	rules := d.a.cfg.Load().Rules
+	named := append(slices.Collect(maps.Values(rules.CustomFields)), rules.ServiceField)
+	return func(f *mapping.Field) bool {
+		return slices.ContainsFunc(named, func(n string) bool { return n != "" && (n == f.ID || strings.EqualFold(n, f.Name)) })
+	}
+}
+
+// slugOf takes the organisation out of https://app.incident.io/SLUG/….
+func slugOf(dashboard string) string {
+	_, path, _ := strings.Cut(dashboard, "://")
+	_, path, _ = strings.Cut(path, "/")
+	slug, _, _ := strings.Cut(path, "/")
+	return slug
+}
+
+// want is get with the users and catalog entries that a plan will look for. A lookup that failed is told in
+// UsersUnknown; entries that could not be read are the older ones, else an error.
+func (d *directory) want(ctx context.Context, n mapping.Needs) (*mapping.Directory, error) {
+	view, err := d.get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	view.Users, view.UsersUnknown, view.Entries = make(map[string]mapping.User), make(map[string]string), make(map[string][]mapping.Entry)
+	for _, email := range n.Emails {
+		email = strings.ToLower(strings.TrimSpace(email))
+		if email == "" {
+			continue
+		}
+		switch u := d.user(ctx, email); {
+		case u.ok:
+			view.Users[email] = u.user
+		case u.why != "":
+			view.UsersUnknown[email] = u.why
+		}
+	}
+	for _, id := range n.CatalogTypes {
+		entries, err := d.catalog(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		view.Entries[id] = entries
+	}
+	return view, nil
+}
+
+// user looks a person up. A failure is kept for a short while only, so that a burst of events does not ask again and
+// again.
+func (d *directory) user(ctx context.Context, email string) lookedUp {
+	d.mu.Lock()
+	u, known := d.users[email]
+	d.mu.Unlock()
+	age := time.Since(u.at)
+	if known && (u.why == "" && age < directoryFor || age < directoryRetry) {
+		return u
+	}
+	fresh := lookedUp{}
+	r := d.a.call(ctx, true, func(ctx context.Context) incidentio.Result {
+		found, ok, r := d.a.io.UserByEmail(ctx, email)
+		fresh.user, fresh.ok = userOf(found), ok
+		return r
+	})
+	fresh.at = time.Now()
+	if r.Class != incidentio.Done {
+		if ctx.Err() != nil {
+			return lookedUp{why: r.Error()}
+		}
+		if known && u.ok {
+			return u // an older answer is better than none
+		}
+		fresh = lookedUp{why: r.Error(), at: fresh.at}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.users) > maxUsers {
+		clear(d.users)
+	}
+	d.users[email] = fresh
+	return fresh
+}
+
+// maxUsers bounds the people that are remembered; beyond it all are looked up anew.
+const maxUsers = 10_000
+
+func (d *directory) catalog(ctx context.Context, typeID string) ([]mapping.Entry, error) {
+	d.mu.Lock()
+	have, known := d.entries[typeID]
+	d.mu.Unlock()
+	if known && time.Since(have.at) < directoryFor {
+		return have.entries, nil
+	}
+	var list []mapping.Entry
+	r := d.a.call(ctx, true, func(ctx context.Context) incidentio.Result {
+		found, r := d.a.io.CatalogEntries(ctx, typeID, "")
+		list = convert(found, func(e incidentio.CatalogEntry) mapping.Entry {
+			return mapping.Entry{ID: e.ID, Name: e.Name, ExternalID: e.ExternalID, Aliases: e.Aliases}
+		})
+		return r
+	})
+	switch {
+	case r.Class == incidentio.Done:
+	case r.Class == incidentio.Refused: // no such type, or not for this key: there is nothing to find
+		d.a.in.tell.failed(levelWarn, "catalog "+typeID, "entries of a catalog type can't be read", "catalog_type", typeID, "error", r.Error())
+	case known:
+		return have.entries, nil
+	default:
+		return nil, &directoryError{"catalog entries", r}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.entries[typeID] = listed{list, time.Now()}
+	return list, nil
+}
