@@ -197,12 +197,6 @@ func (a *Agent) call(ctx context.Context, urgent bool, do func(context.Context) 
 	return a.up.call(ctx, scopeKey, urgent, do)
 }
 
-// failing tells of a failure of the agent's own (the database, as a rule) without flooding the log, and counts it.
-func (a *Agent) failing(what string, err error) {
-	a.m.failure("internal")
-	a.in.tell.warn(what, "could not "+what, "error", err)
-}
-
 func (a *Agent) notify(state, text string) {
 	if a.opts.Notify != nil {
 		a.opts.Notify(state, text)
