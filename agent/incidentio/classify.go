@@ -15,13 +15,18 @@ import (
 // answers bodies over it with 429. The smaller reading of KB is taken, since waiting would never end for such a body.
 const maxAlertEvent = 512_000
 
-// answer is an HTTP answer as it was read; readErr says why body is not the whole of it.
+// answer is an HTTP answer as it was read; readErr says why body is not the whole of it. secret is what was sent: a
+// server may give it back.
 type answer struct {
 	status  int
 	header  http.Header
 	body    []byte
 	readErr error
+	secret  string
 }
+
+// words makes text of an answer fit to be kept and shown.
+func (a answer) words(s string, limit int) string { return oneLine(redact(s, a.secret), limit) }
 
 // problem is the body of an error.
 type problem struct {
@@ -42,7 +47,7 @@ type problem struct {
 // classify is the one place that decides what an answer means. It adds to r.
 func classify(r Result, call Call, a answer, now time.Time) Result {
 	r.Status, r.Body, r.Rate = a.status, a.body, rateOf(a.header)
-	r.RequestID = oneLine(a.header.Get("X-Request-Id"), 100)
+	r.RequestID = a.words(a.header.Get("X-Request-Id"), 100)
 	r.Class = classOf(a.status)
 	tooLarge := errors.Is(a.readErr, errTooLarge)
 
@@ -67,24 +72,24 @@ func classify(r Result, call Call, a answer, now time.Time) Result {
 	var p problem
 	_ = json.Unmarshal(a.body, &p) // as far as it goes: a member of another type hides none of the others
 	if p.RequestID != "" {
-		r.RequestID = oneLine(p.RequestID, 100)
+		r.RequestID = a.words(p.RequestID, 100)
 	}
 	r.After = waitFor(a.header, p.RateLimit.RetryAfter, now)
 	if len(p.Errors) > 0 {
 		first := p.Errors[0]
-		r.Code = oneLine(first.Code, 100)
-		r.Field = oneLine(first.Source.Field, 200)
+		r.Code = a.words(first.Code, 100)
+		r.Field = a.words(first.Source.Field, 200)
 		if r.Field == "" {
-			r.Field = oneLine(strings.ReplaceAll(strings.TrimPrefix(first.Source.Pointer, "/"), "/", "."), 200)
+			r.Field = a.words(strings.ReplaceAll(strings.TrimPrefix(first.Source.Pointer, "/"), "/", "."), 200)
 		}
 		var messages []string
 		for _, e := range p.Errors {
 			messages = append(messages, strings.TrimRight(strings.TrimSpace(e.Message), "."))
 		}
-		r.Message = oneLine(strings.Join(messages, "; "), maxMessage)
+		r.Message = a.words(strings.Join(messages, "; "), maxMessage)
 	}
 	if r.Message == "" {
-		r.Message = oneLine(notOurs(a), maxMessage)
+		r.Message = notOurs(a)
 		if r.Code == "" && !jsonObject(a.body) {
 			r.Code = "not_incident_io"
 		}
@@ -140,7 +145,7 @@ func notOurs(a answer) string {
 	if kind == "" {
 		kind = "no content type"
 	}
-	return oneLine(fmt.Sprintf("%d %s, without an explanation in incident.io's form (%s, %d bytes)",
+	return a.words(fmt.Sprintf("%d %s, without an explanation in incident.io's form (%s, %d bytes)",
 		a.status, http.StatusText(a.status), kind, len(a.body)), maxMessage)
 }
 
@@ -150,5 +155,5 @@ func redirected(a answer) string {
 	if u, err := url.Parse(a.header.Get("Location")); err == nil && (u.Host != "" || u.Path != "") {
 		to = (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
 	}
-	return oneLine("redirected to "+to+", where the key is not sent: is the API URL right, or does a proxy ask for a login?", maxMessage)
+	return a.words("redirected to "+to+", where the key is not sent: is the API URL right, or does a proxy ask for a login?", maxMessage)
 }

@@ -103,7 +103,7 @@ func (c *Client) Send(ctx context.Context, call Call) Result {
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	ctx, reached := c.watch(ctx)
+	ctx, sent := c.watch(ctx)
 	req, err := c.request(ctx, call, secret)
 	if err != nil {
 		// Only a programmer, or a stranger's id put into a path unescaped, gets here: the same call never succeeds.
@@ -116,20 +116,18 @@ func (c *Client) Send(ctx context.Context, call Call) Result {
 	if err != nil {
 		c.observed(call, 0, start)
 		r.Class = Unreachable
-		if reached(err) {
+		if sent(err) {
 			r.Class = InDoubt
 		}
 		return r.failed(ctx, err, c.timeout, secret)
 	}
 	body, err := readBody(resp)
 	c.observed(call, resp.StatusCode, start)
-	a := answer{status: resp.StatusCode, header: resp.Header, body: body, readErr: err}
+	a := answer{status: resp.StatusCode, header: resp.Header, body: body, readErr: err, secret: secret}
 	r = classify(r, call, a, time.Now())
 	if r.Err != nil {
 		return r.failed(ctx, r.Err, c.timeout, secret)
 	}
-	// A server may give back what it was sent.
-	r.Message = redact(r.Message, secret)
 	return r
 }
 
@@ -184,6 +182,9 @@ var errTooLarge = fmt.Errorf("the answer is larger than %d MiB", maxBody>>20)
 // readBody reads a whole answer. With errTooLarge, and with any other error, what was read so far is given too.
 func readBody(resp *http.Response) ([]byte, error) {
 	defer resp.Body.Close()
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		return nil, nil // its body is the bare connection and has no end
+	}
 	var b bytes.Buffer
 	if n := resp.ContentLength; n > 0 && n <= maxBody {
 		b.Grow(int(n) + bytes.MinRead) // room for the read that finds the end

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"reflect"
 	"strconv"
 )
 
@@ -52,18 +53,18 @@ func decoded[T any](r Result, member string) (T, Result) {
 // unreadable turns a good answer that can't be understood into one to ask for again.
 func (r Result) unreadable(err error) Result {
 	r.Class, r.Code = Retry, "unreadable"
-	r.Message = oneLine(redact("the answer can't be read: "+err.Error()), maxMessage)
+	r.Message = oneLine("the answer can't be read: "+err.Error(), maxMessage)
 	return r
 }
 
-// unwrap reads one member of an answer into v. It must be there.
+// unwrap reads one member of an answer into v. It must be there, and be something unless it is a list.
 func unwrap(body []byte, member string, v any) error {
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(body, &members); err != nil {
 		return err
 	}
 	raw, ok := members[member]
-	if !ok {
+	if !ok || string(raw) == "null" && reflect.TypeOf(v).Elem().Kind() != reflect.Slice {
 		return fmt.Errorf("it has no %q", member)
 	}
 	if err := json.Unmarshal(raw, v); err != nil {
@@ -88,12 +89,10 @@ func list[T any](ctx context.Context, c *Client, l listing) ([]T, Result) {
 			query.Set("page_size", strconv.Itoa(size))
 		}
 		r := c.Send(ctx, Call{Method: http.MethodGet, Path: l.path, Query: query})
-		if r.Code == "too_large" && size > 10 {
+		if r.Code == "too_large" && size > 10 && requests < maxPages {
 			// Incidents carry their fields' whole definitions; fewer of them fit.
-			r.Requests, size = requests, max(size/5, 10)
-			if requests < maxPages {
-				continue
-			}
+			size = max(size/5, 10)
+			continue
 		}
 		page, r := decoded[[]T](r, l.member)
 		var meta struct {

@@ -54,7 +54,7 @@ func newTransport(caFile string) (*http.Transport, error) {
 		}
 	}
 	return &http.Transport{
-		Proxy:               proxy,
+		Proxy:               http.ProxyFromEnvironment,
 		DialContext:         (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
 		TLSClientConfig:     config,
 		TLSHandshakeTimeout: 5 * time.Second,
@@ -75,15 +75,6 @@ func newTransport(caFile string) (*http.Transport, error) {
 			return nil
 		},
 	}, nil
-}
-
-// proxy is http.ProxyFromEnvironment, whose error would show the variable, password and all.
-func proxy(req *http.Request) (*url.URL, error) {
-	u, err := http.ProxyFromEnvironment(req)
-	if err != nil {
-		return nil, errors.New("the proxy address in the environment (HTTPS_PROXY) is none")
-	}
-	return u, nil
 }
 
 // watch follows a request's way to the wire. The function it gives says, once the request ended with err, whether any
