@@ -59,7 +59,8 @@ func (o object) first(keys ...string) string {
 	return keys[0]
 }
 
-// text is a string; a number is taken as it is written, since measurements come either way.
+// text is a string; a number is taken as it is written, since measurements come either way. A NUL, which no text for
+// people holds and which others choke on, is left out.
 func (o object) text(key string) string {
 	raw, ok := o.get(key)
 	if !ok {
@@ -69,7 +70,7 @@ func (o object) text(key string) string {
 	if !ok {
 		o.fault(key, "must be a string, not %s", kindOf(raw))
 	}
-	return s
+	return strings.ReplaceAll(s, "\x00", "")
 }
 
 // word is a text without the space around it: a name that is looked up, not prose.
