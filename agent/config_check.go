@@ -279,14 +279,14 @@ func (l *loader) checkNumbers() {
 		{"AGENT_RETENTION", c.Retention, time.Hour},
 	} {
 		if d.value < d.least {
-			l.variable(d.name, "", "%s is less than %s", d.value, d.least)
+			l.variable(d.name, "", "%s is less than %s", duration(d.value), duration(d.least))
 		}
 	}
 	if c.AlertRouteWait < 0 || c.AlertRouteWait > 10*time.Minute {
-		l.wrong("alert_route_wait", "", "%s is not between 0s and 10m", c.AlertRouteWait)
+		l.wrong("alert_route_wait", "", "%s is not between 0s and 10m", duration(c.AlertRouteWait))
 	}
 	if c.Heartbeat.Every < time.Second {
-		l.wrong("heartbeat.every", "", "%s is less than 1s", c.Heartbeat.Every)
+		l.wrong("heartbeat.every", "", "%s is less than 1s", duration(c.Heartbeat.Every))
 	}
 	formats := []string{LogText, LogJSON}
 	if i := slices.IndexFunc(formats, func(f string) bool { return strings.EqualFold(f, c.LogFormat) }); i >= 0 {

@@ -79,11 +79,13 @@ func (l *loader) warn(at Source, key, mend, message string, args ...any) {
 }
 
 // redact is the second fence: should a secret have been written where it does not belong, a finding that quotes
-// that place does not show it either.
+// that place does not show it either. Shorter ones than any real secret are left, or they would eat up the words.
 func (l *loader) redact(findings []Finding) {
 	var pairs []string
 	for _, s := range l.c.Secrets() {
-		pairs = append(pairs, s, masked)
+		if len(s) >= 8 {
+			pairs = append(pairs, s, masked)
+		}
 	}
 	r := strings.NewReplacer(pairs...)
 	for i := range findings {

@@ -6,11 +6,16 @@ import (
 )
 
 // nearest returns the word of words that takes the fewest changed letters to reach, and whether it is near enough to
-// be what somebody meant to write.
+// be what somebody meant to write. A word cut short, or with something behind it, is near.
 func nearest(word string, words []string) (best string, near bool) {
 	least := -1
 	for _, w := range words {
-		if d := distance(strings.ToLower(word), strings.ToLower(w)); least < 0 || d < least {
+		a, b := strings.ToLower(word), strings.ToLower(w)
+		d := distance(a, b)
+		if min(len(a), len(b)) >= 4 && (strings.HasPrefix(a, b) || strings.HasPrefix(b, a)) {
+			d = min(d, 1)
+		}
+		if least < 0 || d < least {
 			best, least = w, d
 		}
 	}
