@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -58,6 +59,11 @@ func asError(err error) *Error {
 	var e *Error
 	switch {
 	case errors.As(err, &e):
+		if e.reason == "" {
+			told := *e
+			told.reason = "status_" + strconv.Itoa(e.Status)
+			return &told
+		}
 		return e
 	case errors.Is(err, ErrNotFound):
 		return &Error{Status: http.StatusNotFound, Message: "there is no such thing here", Cause: err, reason: "not_found"}
@@ -83,21 +89,44 @@ func writeError(w http.ResponseWriter, e *Error) {
 	if e.RetryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(max(1, math.Ceil(e.RetryAfter.Seconds())))))
 	}
-	writeJSON(w, e.Status, errorBody{Error: e.Message, Errors: e.Errors, Reasons: e.Reasons})
+	body, err := encode(errorBody{Error: e.Message, Errors: e.Errors, Reasons: e.Reasons})
+	if err != nil {
+		body = []byte(`{"error":"unknown"}`) // strings and numbers always marshal
+	}
+	write(w, e.Status, "application/json", body)
 }
 
-// writeJSON answers v, which only programs choose: a value that can't be marshalled is a programmer's mistake.
-func writeJSON(w http.ResponseWriter, status int, v any) {
-	body, err := json.Marshal(v)
+// writeJSON answers v.
+func writeJSON(w http.ResponseWriter, status int, v any) error {
+	body, err := encode(v)
 	if err != nil {
-		panic(fmt.Sprintf("webhook: marshal %T: %v", v, err))
+		return &Error{Status: http.StatusInternalServerError, Message: "the answer could not be written", Cause: err, reason: "marshal"}
 	}
+	write(w, status, "application/json", body)
+	return nil
+}
+
+// encode marshals v and leaves <, > and & readable: nothing here is ever put into HTML by its reader's mistake, as its
+// type says that it is none.
+func encode(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, fmt.Errorf("marshal %T: %w", v, err)
+	}
+	return b.Bytes(), nil
+}
+
+// write sends an answer, which nobody may keep.
+func write(w http.ResponseWriter, status int, contentType string, body []byte) {
 	h := w.Header()
-	h.Set("Content-Type", "application/json")
+	h.Set("Content-Type", contentType)
+	h.Set("Content-Length", strconv.Itoa(len(body)))
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_, _ = w.Write(append(body, '\n')) // a client that went away is no fault of ours
+	_, _ = w.Write(body) // a client that went away is no fault of ours
 }
 
 // logger gives log, or one that drops everything.
@@ -108,11 +137,12 @@ func logger(log *slog.Logger) *slog.Logger {
 	return log
 }
 
-// notFound and notAllowed answer what the routers do not know.
+// notFound answers a path that the router does not know.
 func notFound(http.ResponseWriter, *http.Request) error {
 	return &Error{Status: http.StatusNotFound, Message: "there is nothing at this path", reason: "path"}
 }
 
+// notAllowed answers a method that the path does not know; allow are those that it does.
 func notAllowed(w http.ResponseWriter, allow ...string) error {
 	w.Header().Set("Allow", strings.Join(allow, ", "))
 	return &Error{Status: http.StatusMethodNotAllowed, Message: "the method is not allowed here; Allow names those that are", reason: "method"}

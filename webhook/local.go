@@ -5,6 +5,10 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"strings"
+	"time"
+
+	"github.com/julienschmidt/httprouter"
 )
 
 // Inserted is what became of one event that Local.Store was given.
@@ -69,7 +73,153 @@ type Change struct {
 	Body json.RawMessage // the whole change, its id included
 }
 
+// listener is a Local at work.
+type listener struct {
+	Local
+	bodies gate
+	polls  chan struct{} // a place each for those that wait for a change
+	quiet  *throttle
+}
+
+// handle is a handler of the local listener; what it returns is answered by one function.
+type handle func(w http.ResponseWriter, r *http.Request, p httprouter.Params) error
+
 // Handler gives the listener's handler. It panics if a needed field is nil.
 func (l *Local) Handler() http.Handler {
-	return http.NotFoundHandler()
+	if l.Secret == nil || l.Split == nil || l.Validate == nil || l.IsTest == nil || l.Store == nil || l.Inbox == nil ||
+		l.Changed == nil || l.Ack == nil || l.Reject == nil || l.Ready == nil || l.Metrics == nil || l.Status == nil ||
+		l.Incident == nil || l.Page == nil || l.Story == nil || l.Retry == nil || l.Discard == nil {
+		panic("webhook: Local needs every function but Observe")
+	}
+	at := &listener{Local: *l, bodies: gate{max: maxBodies}, polls: make(chan struct{}, maxPolls), quiet: newThrottle(l.Log)}
+	router := httprouter.New()
+	router.RedirectTrailingSlash, router.RedirectFixedPath = false, false
+	get := func(path string, h handle) {
+		router.GET(path, at.wrap(h))
+		router.HEAD(path, at.wrap(h)) // net/http drops the body
+	}
+	get("/healthz", at.health)
+	get("/readyz", at.ready)
+	get("/metrics", at.guarded(at.metrics))
+	get("/v1/status", at.guarded(at.status))
+	get("/v1/incidents/*id", at.guarded(at.incident)) // ids of TigerOps may hold slashes
+	router.POST("/v1/events", at.wrap(at.events))
+	get("/v1/inbox", at.guarded(at.inbox))
+	router.POST("/v1/inbox/:id/ack", at.wrap(at.guarded(at.ack)))
+	router.POST("/v1/inbox/:id/reject", at.wrap(at.guarded(at.reject)))
+	get("/", at.guarded(at.page))
+	get("/incidents/*id", at.guarded(at.story))
+	get("/assets/:name", at.guarded(at.asset))
+	router.POST("/outbox/:id/retry", at.wrap(at.guarded(at.retry)))
+	router.POST("/outbox/:id/discard", at.wrap(at.guarded(at.discard)))
+	outside := func(h func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
+		wrapped := at.wrap(at.guarded(func(w http.ResponseWriter, r *http.Request, _ httprouter.Params) error { return h(w, r) }))
+		return func(w http.ResponseWriter, r *http.Request) { wrapped(w, r, nil) }
+	}
+	router.NotFound = outside(notFound)
+	router.MethodNotAllowed = outside(func(w http.ResponseWriter, _ *http.Request) error {
+		return notAllowed(w, w.Header().Get("Allow")) // the router's own list
+	})
+	return router
+}
+
+// guarded lets h answer only those who may read and tend.
+func (l *listener) guarded(h handle) handle {
+	return func(w http.ResponseWriter, r *http.Request, p httprouter.Params) error {
+		if err := l.access(r); err != nil {
+			return err
+		}
+		return h(w, r, p)
+	}
+}
+
+// wrap answers and reports the errors of h.
+func (l *listener) wrap(h handle) httprouter.Handle {
+	return func(w http.ResponseWriter, r *http.Request, p httprouter.Params) {
+		err := h(w, r, p)
+		if err == nil {
+			return
+		}
+		e := asError(err)
+		if l.Observe != nil {
+			l.Observe(e.Status, e.reason)
+		}
+		if e.Status == http.StatusUnauthorized {
+			w.Header().Set("WWW-Authenticate", "Bearer")
+		}
+		if !told(e) {
+			l.tell(r, e)
+		}
+		if forPerson(r) {
+			l.errorPage(w, e)
+			return
+		}
+		writeError(w, e)
+	}
+}
+
+// told says of which errors the log need not hear, since they are the asker's business only: what is not there, what the
+// state forbids, and readiness, which whoever makes it false logs itself.
+func told(e *Error) bool {
+	return e.Status == http.StatusNotFound || e.Status == http.StatusConflict || e.reason == reasonNotReady
+}
+
+func (l *listener) tell(r *http.Request, e *Error) {
+	level := slog.LevelWarn
+	if e.Status >= http.StatusInternalServerError {
+		level = slog.LevelError
+	}
+	attrs := []slog.Attr{slog.Int("status", e.Status), slog.String("path", r.URL.Path), slog.String("remote", r.RemoteAddr)}
+	if e.Cause != nil {
+		attrs = append(attrs, slog.Any("error", e.Cause))
+	}
+	l.quiet.say(level, "local request not answered", e.reason, attrs...)
+}
+
+// forPerson tells a browser that shows a page from a program.
+func forPerson(r *http.Request) bool {
+	return strings.HasPrefix(r.Header.Get("Accept"), "text/html")
+}
+
+const reasonNotReady = "not_ready"
+
+// readWithin bounds the wait for what is only read.
+const readWithin = 10 * time.Second
+
+func (l *listener) health(w http.ResponseWriter, _ *http.Request, _ httprouter.Params) error {
+	return writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
+}
+
+func (l *listener) ready(w http.ResponseWriter, r *http.Request, _ httprouter.Params) error {
+	ctx, cancel := context.WithTimeout(r.Context(), readWithin)
+	defer cancel()
+	if reasons := l.Ready(ctx); len(reasons) > 0 {
+		return &Error{Status: http.StatusServiceUnavailable, Message: "not ready", Reasons: reasons, reason: reasonNotReady}
+	}
+	return writeJSON(w, http.StatusOK, map[string]string{"status": "ready"})
+}
+
+func (l *listener) metrics(w http.ResponseWriter, r *http.Request, _ httprouter.Params) error {
+	l.Metrics.ServeHTTP(w, r)
+	return nil
+}
+
+func (l *listener) status(w http.ResponseWriter, r *http.Request, _ httprouter.Params) error {
+	ctx, cancel := context.WithTimeout(r.Context(), readWithin)
+	defer cancel()
+	status, err := l.Status(ctx)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, status)
+}
+
+func (l *listener) incident(w http.ResponseWriter, r *http.Request, p httprouter.Params) error {
+	ctx, cancel := context.WithTimeout(r.Context(), readWithin)
+	defer cancel()
+	incident, err := l.Incident(ctx, strings.TrimPrefix(p.ByName("id"), "/"))
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, incident)
 }

@@ -21,6 +21,30 @@ type Page struct {
 	WaitingMore   int
 }
 
+// deadList is dead events with their buttons, on either page.
+type deadList struct {
+	Events []PageEvent
+	Now    time.Time
+	From   string // the incident whose page it is, empty for the overview
+}
+
+// button is what the two forms of a dead event need.
+type button struct {
+	ID   int64
+	From string
+}
+
+// With gives the buttons of one event.
+func (d deadList) With(id int64) button { return button{ID: id, From: d.From} }
+
+// DeadList is for the page's template.
+func (p Page) DeadList() any { return deadList{Events: p.Dead, Now: p.Now} }
+
+// DeadList is for the page's template.
+func (s Story) DeadList() any {
+	return deadList{Events: s.Dead, Now: s.Now, From: s.Incident.TigerOpsID}
+}
+
 // PageWarning is something that a person should look at.
 type PageWarning struct {
 	Text string // what is wrong
@@ -52,16 +76,16 @@ type PageHour struct {
 
 // PageIncident is one tie, both sides.
 type PageIncident struct {
-	TigerOpsID, Title                  string
-	TigerOpsURL                        string // may be empty
-	TigerOpsStatus, TigerOpsSeverity   string
-	IncidentID, Reference, Permalink   string
-	IncidentIOStatus, IncidentSeverity string // incident.io's own names
-	Origin                             string // declared, attached, alert_route
-	Waiting, Dead                      int    // events of it that wait or are dead
-	Inbox                              int    // its changes that TigerOps has not taken
-	Closed                             bool
-	UpdatedAt                          time.Time
+	TigerOpsID, Title                    string
+	TigerOpsURL                          string // may be empty
+	TigerOpsStatus, TigerOpsSeverity     string
+	IncidentID, Reference, Permalink     string
+	IncidentIOStatus, IncidentIOSeverity string // incident.io's own names
+	Origin                               string // declared, attached, alert_route
+	Waiting, Dead                        int    // events of it that wait or are dead
+	Inbox                                int    // its changes that TigerOps has not taken
+	Closed                               bool
+	UpdatedAt                            time.Time
 }
 
 // InStep tells whether nothing is under way either way.

@@ -2,17 +2,31 @@ package webhook
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
 	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/julienschmidt/httprouter"
 )
+
+// WebhookPath is the one path of the webhook port.
+const WebhookPath = "/webhooks/incident-io"
 
 // Outcomes of a request to the webhook port, the first argument of Receiver.Observe.
 const (
 	OutcomeStored      = "stored"      // on disk; the reason is "secret_0" for the first secret, "secret_1" for the second, …
 	OutcomeDuplicate   = "duplicate"   // its id was seen before; the reason is as for OutcomeStored
 	OutcomeRefused     = "refused"     // 4xx; the reason says why
-	OutcomeUnavailable = "unavailable" // 503: not stored; the reason is "storage" or "overload"
+	OutcomeUnavailable = "unavailable" // 503: not stored; the reason is "unavailable" (storage) or "overload"
 )
+
+// storeWithin bounds the wait for storage, within the 15 seconds that incident.io waits for an answer.
+const storeWithin = 10 * time.Second
+
+// verifiers bounds the signatures checked at once: each holds its body several times over in the library.
+const verifiers = 4
 
 // Receiver is the port that incident.io posts its webhooks to: POST /webhooks/incident-io and nothing else.
 // Secrets and Accept are needed.
@@ -29,10 +43,98 @@ type Receiver struct {
 	Log *slog.Logger
 }
 
+// port is a Receiver at work.
+type port struct {
+	Receiver
+	bodies    gate
+	verifying chan struct{}
+	quiet     *throttle
+}
+
 // Handler gives the port's handler. It panics if a needed field is nil.
 func (r *Receiver) Handler() http.Handler {
 	if r.Secrets == nil || r.Accept == nil {
 		panic("webhook: Receiver needs Secrets and Accept")
 	}
-	return http.NotFoundHandler()
+	p := &port{Receiver: *r, bodies: gate{max: maxBodies}, verifying: make(chan struct{}, verifiers), quiet: newThrottle(r.Log)}
+	router := httprouter.New()
+	router.RedirectTrailingSlash, router.RedirectFixedPath, router.HandleOPTIONS = false, false, false
+	router.Handler(http.MethodPost, WebhookPath, p.handler(p.receive))
+	router.NotFound = p.handler(notFound)
+	router.MethodNotAllowed = p.handler(func(w http.ResponseWriter, _ *http.Request) error {
+		return notAllowed(w, http.MethodPost)
+	})
+	return router
+}
+
+// handler answers and reports the errors of h.
+func (p *port) handler(h func(http.ResponseWriter, *http.Request) error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		err := h(w, r)
+		if err == nil {
+			return
+		}
+		e := asError(err)
+		outcome, level := OutcomeRefused, slog.LevelWarn
+		if e.Status >= http.StatusInternalServerError {
+			outcome, level = OutcomeUnavailable, slog.LevelError
+		}
+		p.observe(outcome, e.reason)
+		attrs := []slog.Attr{slog.Int("status", e.Status), slog.String("remote", r.RemoteAddr)}
+		if e.Cause != nil {
+			attrs = append(attrs, slog.Any("error", e.Cause))
+		}
+		p.quiet.say(level, "webhook not taken", e.reason, attrs...)
+		writeError(w, e)
+	})
+}
+
+func (p *port) observe(outcome, reason string) {
+	if p.Observe != nil {
+		p.Observe(outcome, reason)
+	}
+}
+
+func (p *port) receive(w http.ResponseWriter, r *http.Request) error {
+	if r.ContentLength > maxBody {
+		return tooLarge(w, nil)
+	}
+	signed, secrets := envelopes(r.Header), p.Secrets()
+	// What the headers alone rule out is not read: without the body a good signature can only be "wrong".
+	if _, _, reason := verifyStandard(secrets, signed, nil); reason != "" && reason != reasonNoMatch {
+		return closing(w, unsigned(reason))
+	}
+	body, release, err := p.bodies.body(w, r)
+	if err != nil {
+		return err
+	}
+	defer release()
+	p.verifying <- struct{}{}
+	id, secret, reason := verifyStandard(secrets, signed, body)
+	<-p.verifying
+	if reason != "" {
+		return unsigned(reason)
+	}
+	if !json.Valid(body) {
+		return &Error{Status: http.StatusBadRequest, Message: "the body is not JSON", reason: "not_json"}
+	}
+	// The sender's patience is not the row's: what was read is stored, and its repeat is then a duplicate.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), storeWithin)
+	defer cancel()
+	duplicate, err := p.Accept(ctx, id, body)
+	if err != nil {
+		return err
+	}
+	outcome := OutcomeStored
+	if duplicate {
+		outcome = OutcomeDuplicate
+	}
+	p.observe(outcome, "secret_"+strconv.Itoa(secret))
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// unsigned is one answer for every fault of a signature, so that trying tells nothing.
+func unsigned(reason string) *Error {
+	return &Error{Status: http.StatusUnauthorized, Message: "the signature is missing, wrong or out of date", reason: reason}
 }

@@ -1,30 +1,89 @@
 package webhook
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
+	"time"
 )
 
-// Listen listens on "host:port", or on a unix socket for "unix:/path".
-func Listen(ctx context.Context, addr string) (net.Listener, error) { return nil, nil }
+// Bounds of a Server that its fields leave at zero.
+const (
+	defaultHeaderWithin = 5 * time.Second
+	defaultBodyWithin   = 15 * time.Second // as long as incident.io waits for an answer
+	defaultMaxConns     = 4096
+	idleWithin          = 60 * time.Second
+	answerWithin        = maxWait + 30*time.Second // a long poll and the reading of its answer
+	maxHeaderBytes      = 16 << 10
+)
 
-// Server runs a handler on a listener with bounds on time, header size and connections.
+// Server runs a handler on a listener with bounds on time, header size and connections. The zero value of all fields but
+// Handler is fine.
 type Server struct {
-	// Name says in the log which port it is.
-	Name string
-	// Handler answers.
-	Handler http.Handler
-	// MaxConns bounds the open connections; 0 is 4096.
-	MaxConns int
-	// Log, if set, is told what net/http has to say, at most one line in 30 seconds.
-	Log *slog.Logger
+	Name         string        // says in the log which port it is
+	Handler      http.Handler  // answers
+	HeaderWithin time.Duration // for a request's header to arrive; 0 is 5 s
+	BodyWithin   time.Duration // for the whole request to arrive; 0 is 15 s
+	MaxConns     int           // open connections; 0 is 4096. Beyond, the longest idle one is closed for the newcomer
+	Log          *slog.Logger  // if set, is told what net/http has to say, at most one line in 30 seconds
+
+	once sync.Once
+	http *http.Server
+}
+
+// setUp makes the server at the first call of Serve or Shutdown.
+func (s *Server) setUp() {
+	s.once.Do(func() {
+		stop := make(chan struct{})
+		base := context.WithValue(context.Background(), stopKey{}, (<-chan struct{})(stop))
+		s.http = &http.Server{
+			Handler:           s.Handler,
+			ReadHeaderTimeout: cmp.Or(s.HeaderWithin, defaultHeaderWithin),
+			ReadTimeout:       cmp.Or(s.BodyWithin, defaultBodyWithin),
+			WriteTimeout:      answerWithin,
+			IdleTimeout:       idleWithin,
+			MaxHeaderBytes:    maxHeaderBytes,
+			ErrorLog:          log.New(newThrottle(logger(s.Log).With("port", s.Name)), "", 0),
+			BaseContext:       func(net.Listener) context.Context { return base },
+			ConnState:         connState,
+		}
+		s.http.RegisterOnShutdown(func() { close(stop) })
+	})
+}
+
+// stopKey is the context key of the channel that is closed when the server begins to stop.
+type stopKey struct{}
+
+// stopping gives the channel that ends long polls; nil, which never does, outside a Server.
+func stopping(ctx context.Context) <-chan struct{} {
+	stop, _ := ctx.Value(stopKey{}).(<-chan struct{})
+	return stop
 }
 
 // Serve answers on ln, which it owns, until Shutdown; it returns nil then.
-func (s *Server) Serve(ln net.Listener) error { return nil }
+func (s *Server) Serve(ln net.Listener) error {
+	s.setUp()
+	err := s.http.Serve(newBounded(ln, cmp.Or(s.MaxConns, defaultMaxConns)))
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return fmt.Errorf("serve the %s port: %w", s.Name, err)
+}
 
 // Shutdown takes no more connections, ends long polls at once, and waits for what is under way until ctx ends; then it
-// closes what is left. It may be called before Serve and more than once.
-func (s *Server) Shutdown(ctx context.Context) error { return nil }
+// closes what is left and gives ctx's error. It may be called before Serve and more than once.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.setUp()
+	err := s.http.Shutdown(ctx)
+	if err == nil {
+		return nil
+	}
+	_ = s.http.Close() // what is left has had its time
+	return fmt.Errorf("stop the %s port: %w", s.Name, err)
+}
