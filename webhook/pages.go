@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"html/template"
-	"mime"
 	"net/http"
 	"net/url"
 	"path"
@@ -164,15 +163,19 @@ func render(w http.ResponseWriter, status int, name string, v view) error {
 	return nil
 }
 
+// assetTypes are the files that browsers get as they are, with types that do not depend on the machine's own list.
+var assetTypes = map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
+
 func (l *listener) asset(w http.ResponseWriter, r *http.Request, p httprouter.Params) error {
 	name := p.ByName("name")
 	file, err := pageFiles.ReadFile("page/" + name)
-	if err != nil || path.Ext(name) == ".html" {
+	kind := assetTypes[path.Ext(name)]
+	if err != nil || kind == "" {
 		return notFound(w, r)
 	}
 	sum := sha256.Sum256(file)
 	h := w.Header()
-	h.Set("Content-Type", mime.TypeByExtension(path.Ext(name)))
+	h.Set("Content-Type", kind)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-cache")
 	h.Set("ETag", `"`+hex.EncodeToString(sum[:8])+`"`)
