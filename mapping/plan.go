@@ -58,14 +58,14 @@ type Ended struct {
 
 // Input is all that a plan depends on.
 type Input struct {
-	Event     Event
-	OutboxID  int64
-	Before    State  // what TigerOps had told before this event (and those folded into it)
-	State     State  // and with it
-	Tie       *Tie   // nil: not tied
-	Former    *Tie   // the tie before a reopen, named by the new incident
-	Siblings  int    // other TigerOps incidents tied to the same incident.io incident and not resolved
-	AlertID   string // incident.io's alert, once it was looked up
+	Event    Event
+	OutboxID int64
+	Before   State  // what TigerOps had told before this event (and those folded into it)
+	State    State  // and with it
+	Tie      *Tie   // nil: not tied
+	Former   *Tie   // the tie before a reopen, named by the new incident
+	Siblings int    // other TigerOps incidents tied to the same incident.io incident and not resolved
+	AlertID  string // incident.io's alert, once it was looked up
 	// AlertFired says that the alert of State.Generation was fired and not resolved yet.
 	AlertFired bool
 	// ArrivedAt is when the event was stored: the time of what carries no timestamp of its own.
