@@ -266,8 +266,9 @@ type Agreed struct {
 	Summary       string              `json:"summary,omitempty"`
 	Fields        map[string][]string `json:"fields,omitempty"`
 	PostmortemIDs []string            `json:"postmortem_ids,omitempty"`
-	// Seen holds the ids of updates, timeline items, actions ("id:status:updated_at" where they change), follow-ups,
-	// escalations and post-mortem documents that were told of already or are the agent's own.
+	// Seen holds what was told of already or is the agent's own: the kind and id of updates, timeline items, actions,
+	// follow-ups, post-mortem documents, escalations and alerts ("action:01FC…", see Agreed.Knows) to a mark of the
+	// state that was told.
 	Seen map[string]string `json:"seen,omitempty"`
 	// Overruled names what a conflict decided for incident.io: a TigerOps event with an outbox id up to the number
 	// here may not push that field ("status", "severity", "role:ROLEID", "summary", "name").

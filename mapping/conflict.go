@@ -1,0 +1,185 @@
+package mapping
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// verdict is how a conflict went. The zero verdict is that there was none.
+type verdict struct {
+	agree  bool   // both sides came to the same: nothing to tell
+	note   string // incident.io's value counts: what the row says of TigerOps' one
+	stands string // TigerOps' value counts: what the row says of it
+}
+
+// wish is what TigerOps' events that are not delivered yet want of a field.
+type wish struct {
+	word string
+	id   int64 // of the last event that wants something of the field
+	at   time.Time
+}
+
+// wished goes through the pending events, oldest first, and returns the last wish for a field. want returns what an
+// event wants of it, empty if nothing.
+func (w *comparison) wished(want func(Event) string) (last wish) {
+	pending := slices.Clone(w.Pending)
+	slices.SortFunc(pending, func(a, b Pending) int { return cmp.Compare(a.OutboxID, b.OutboxID) })
+	for _, p := range pending {
+		if word := want(p.Event); word != "" {
+			last = wish{word, p.OutboxID, p.At}
+		}
+	}
+	return last
+}
+
+// decide applies the rule for conflicts to a field that both sides changed. blocked says why TigerOps' value can't be
+// set any more, which decides it whatever the rule.
+func (w *comparison) decide(field string, want wish, remoteAt time.Time, blocked string) verdict {
+	rule := cmp.Or(w.Rules.Conflict, ConflictLatest)
+	tigerops := rule == ConflictTigerOps || rule == ConflictLatest && want.at.After(remoteAt)
+	if tigerops && blocked == "" {
+		change := "change"
+		if rule == ConflictLatest {
+			change = "later change"
+		}
+		return verdict{stands: fmt.Sprintf("TigerOps' %s to %s stands (conflict: %s)", change, want.word, rule)}
+	}
+	if w.next.Overruled == nil {
+		w.next.Overruled = make(map[string]int64)
+	}
+	w.next.Overruled[field] = max(w.next.Overruled[field], want.id)
+	reason := "conflict: " + rule
+	if tigerops {
+		reason = blocked
+	}
+	return verdict{note: fmt.Sprintf("TigerOps' change to %s, not delivered yet, is overruled (%s).", want.word, reason)}
+}
+
+// statusConflict decides between the status that incident.io shows and the one that pending events want.
+func (w *comparison) statusConflict(u *Update) verdict {
+	base, remote := w.base.Status, w.Look.Remote.Status
+	want := w.wished(func(ev Event) string { return w.wantedStatus(ev) })
+	to, ok := ResolveStatus(want.word, w.Rules, w.Directory)
+	switch {
+	case want.word == "" || !ok || want.word == w.Tie.Pushed.Status || sameStatus(to, base):
+		return verdict{} // TigerOps changes nothing there
+	case sameStatus(to, remote):
+		return verdict{agree: true}
+	case over(to.Category) && over(remote.Category):
+		return verdict{} // both closed it; there is nothing to decide
+	}
+	var blocked string
+	if _, legal := StatusPath(remote, to, w.Directory); !legal {
+		blocked = "incident.io allows no way there from " + remote.Name
+	}
+	return w.decide("status", want, w.movedAt(u), blocked)
+}
+
+// wantedStatus is the TigerOps status that delivering an event would bring to the tied incident. An acknowledgement
+// only lifts one out of triage; a reopen of one that is over makes a new incident; a resolve that is only told on the
+// timeline moves nothing.
+func (w *comparison) wantedStatus(ev Event) string {
+	switch ev.Type {
+	case IncidentAcknowledged:
+		if ev.Incident.Status == "" && w.base.Status.Category == CategoryTriage {
+			return StatusAcknowledged
+		}
+	case IncidentResolved:
+		if !w.Rules.AutoResolve {
+			return ""
+		}
+		return cmp.Or(ev.Incident.Status, StatusResolved)
+	case IncidentReopened:
+		if over(w.Look.Remote.Status.Category) {
+			return ""
+		}
+		return cmp.Or(ev.Incident.Status, StatusInvestigating)
+	}
+	return ev.Incident.Status
+}
+
+// severityConflict decides between the severity that incident.io shows and the one that pending events want.
+func (w *comparison) severityConflict(u *Update) verdict {
+	want := w.wished(func(ev Event) string { return ev.Incident.Severity })
+	if want.word == "" || want.word == w.Tie.Pushed.Severity {
+		return verdict{}
+	}
+	to, _ := SeverityFor(State{Incident: Incident{Severity: want.word}}, w.Rules, w.Directory)
+	switch {
+	case to == nil || sameSeverity(to, w.base.Severity):
+		return verdict{}
+	case sameSeverity(to, w.Look.Remote.Severity):
+		return verdict{agree: true}
+	}
+	return w.decide("severity", want, w.movedAt(u), "")
+}
+
+// roleConflict decides between who holds a role in incident.io and whom pending events want to hold it.
+func (w *comparison) roleConflict(role Role) verdict {
+	want := w.wished(func(ev Event) string {
+		responders := ev.Incident.Responders
+		if ev.Type == IncidentAcknowledged && ev.Actor != nil {
+			responders = append(slices.Clone(responders), Responder{Role: "owner", Email: ev.Actor.Email})
+		}
+		for _, r := range responders {
+			if r.Email != "" && namesRole(w.Rules.Roles[r.Role], role) {
+				return strings.ToLower(cmp.Or(w.Rules.Users[r.Email], r.Email))
+			}
+		}
+		return ""
+	})
+	holder := func(all []Assignment) bool {
+		return slices.ContainsFunc(all, func(a Assignment) bool { return a.Role.ID == role.ID && strings.EqualFold(a.User.Email, want.word) })
+	}
+	switch {
+	case want.word == "" || want.word == w.Tie.Pushed.Roles[role.ID] || holder(w.base.Roles):
+		return verdict{}
+	case holder(w.Look.Remote.Roles):
+		return verdict{agree: true}
+	}
+	return w.decide("role:"+role.ID, want, w.Look.Remote.UpdatedAt, "")
+}
+
+// textConflict decides between a text that people wrote and one that pending events bring.
+func (w *comparison) textConflict(field, remote string, text func(Incident) string) verdict {
+	want := w.wished(func(ev Event) string { return text(ev.Incident) })
+	switch {
+	case want.word == "":
+		return verdict{}
+	case flatten(want.word) == flatten(remote):
+		return verdict{agree: true}
+	}
+	want.word = "its own text"
+	return w.decide(field, want, w.Look.Remote.UpdatedAt, "")
+}
+
+// tellMove adds the row of a move in incident.io, or, where TigerOps' own change stands, a message that tells of it,
+// so that TigerOps applies nothing. what reads behind "set".
+func (w *comparison) tellMove(c Change, v verdict, what string, u *Update, kind string, values ...string) {
+	parts := w.by(&c, u, values...)
+	said := c.Message
+	switch {
+	case v.stands != "":
+		c.Type = ChangeMessage
+		if kind != "summary" { // what people wrote is about to be written over: the row keeps it
+			c.Before, c.After = nil, nil
+		}
+		who := "Somebody"
+		if c.Actor != nil && c.Actor.Name != "" {
+			who = c.Actor.Name
+		}
+		c.Message = fmt.Sprintf("%s set %s in incident.io at %s; %s.", who, what, w.movedAt(u).UTC().Format("2006-01-02 15:04:05 MST"), v.stands)
+		kind = "conflict-" + kind
+	case v.note != "":
+		c.Message = v.note
+	default:
+		said = ""
+	}
+	if said != "" {
+		c.Message = said + "\n\n" + c.Message
+	}
+	w.row(c, kind, parts...)
+}
