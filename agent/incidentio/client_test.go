@@ -121,6 +121,7 @@ func TestKeyIsAskedForEachRequest(t *testing.T) {
 			t.Errorf("%q: sent %q, %v", current, sent, r)
 		}
 	}
+	current, sent = "good", ""
 	if r := c.PingHeartbeat(within(t), "01HB", ""); r.Class != incidentio.Unauthorized || sent != "" {
 		t.Errorf("a heartbeat without a token: sent %q, %v", sent, r)
 	}

@@ -1,6 +1,7 @@
 package incidentio_test
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -84,13 +85,20 @@ func TestInformationalStatus(t *testing.T) {
 	for status := 100; status <= 199; status++ {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
 			t.Parallel()
-			c := raw(t, func(conn net.Conn) { fmt.Fprintf(conn, "HTTP/1.1 %d Well\r\n\r\n", status) })
+			c := raw(t, func(conn net.Conn) {
+				fmt.Fprintf(conn, "HTTP/1.1 %d Well\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\n", status)
+				if status == 101 {
+					_, _ = conn.Read(make([]byte, 1)) // until the client hangs up
+				}
+			})
 			// No answer ever follows.
 			want := incidentio.InDoubt
 			if status == 101 {
 				want = incidentio.Retry // to Go's client this one is an answer
 			}
-			if r := c.Send(within(t), edit); r.Class != want {
+			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+			defer cancel()
+			if r := c.Send(ctx, edit); r.Class != want || ctx.Err() != nil {
 				t.Errorf("got %v: %v", r.Class, r)
 			}
 		})
