@@ -62,7 +62,9 @@ type directoryError struct {
 	result incidentio.Result // its class tells what to do about it
 }
 
-func (e *directoryError) Error() string { return "read incident.io's " + e.what + ": " + e.result.Error() }
+func (e *directoryError) Error() string {
+	return "read incident.io's " + e.what + ": " + e.result.Error()
+}
 func (e *directoryError) Unwrap() error { return e.result.Err }
 
 func newDirectory(a *Agent) *directory {

@@ -5,6 +5,9 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/tigerops/tigerops-incidentio/mapping"
+	"github.com/tigerops/tigerops-incidentio/store"
 )
 
 // noContext is for log lines: no handler of ours takes anything from a context.
@@ -20,10 +23,17 @@ const (
 type inbound struct {
 	tell *throttle
 
-	mu       sync.Mutex
-	again    map[string]retry     // incidents that could not be fetched, by what is to be fetched
-	polled   map[string]time.Time // when a sweep last polled an incident
-	unwritten map[string]string   // what can't be written to the database, by where it was noticed
+	mu         sync.Mutex
+	again      map[string]retry      // subjects of webhooks that could not be settled
+	polled     map[string]time.Time  // when a sweep last looked at an incident
+	unreadable map[details]time.Time // since when a kind of details is not given
+	public     map[string]bool       // incidents that are not private
+	once       map[string]time.Time  // what was done or told already and need not be for a while
+	alertTurn  int                   // where the next sweep goes on among the alerts without an incident
+	silent     string                // why webhooks seem not to come; empty while they do
+	unwritten  string                // why the database can't be written; empty while it can
+	pushPaused string                // why the push to TigerOps pauses; empty while it does not
+	pushNext   time.Time             // when a paused push is tried again
 }
 
 // retry is when something that went wrong is due again.
@@ -32,8 +42,66 @@ type retry struct {
 	next     time.Time
 }
 
+// resolvedAlert is an alert that incident.io says is resolved, of one TigerOps incident.
+type resolvedAlert struct {
+	row  store.Alert // as it is from now on
+	item mapping.Item
+}
+
 func newInbound(log *slog.Logger) *inbound {
 	return &inbound{
-		tell: newThrottle(log), again: make(map[string]retry), polled: make(map[string]time.Time), unwritten: make(map[string]string),
+		tell: newThrottle(log), again: make(map[string]retry), polled: make(map[string]time.Time),
+		unreadable: make(map[details]time.Time), public: make(map[string]bool), once: make(map[string]time.Time),
 	}
+}
+
+func (i *inbound) isUnreadable(d details) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	at, ok := i.unreadable[d]
+	return ok && time.Since(at) < unreadableFor
+}
+
+func (i *inbound) setUnreadable(d details) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.unreadable[d] = time.Now()
+}
+
+// rememberAtMost bounds what is remembered by name; beyond it all is forgotten, which costs a request or a log line.
+const rememberAtMost = 10_000
+
+// firstTime says whether a thing comes up for the first time, or for the first time since it was forgotten.
+func (i *inbound) firstTime(what, name string) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	key := what + "\x00" + name
+	if _, ok := i.once[key]; ok {
+		return false
+	}
+	if len(i.once) >= rememberAtMost {
+		clear(i.once)
+	}
+	i.once[key] = time.Now()
+	return true
+}
+
+// sawVisibility remembers whether an incident is private.
+func (i *inbound) sawVisibility(incidentID, visibility string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if len(i.public) >= rememberAtMost {
+		clear(i.public)
+	}
+	if visibility == "public" {
+		i.public[incidentID] = true
+		return
+	}
+	delete(i.public, incidentID)
+}
+
+func (i *inbound) mayBePrivate(incidentID string) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return !i.public[incidentID]
 }
