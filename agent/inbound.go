@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"log/slog"
+	"net/http"
 	"sync"
 	"time"
 
@@ -21,7 +22,9 @@ const (
 // inbound is what the loops of the way in remember between two rounds. All of it may be lost: the tables hold what
 // counts.
 type inbound struct {
-	tell *throttle
+	tell   *throttle
+	pusher *http.Client  // towards TigerOps
+	doubt  chan struct{} // buffered by one: something failed that may be the database's fault
 
 	mu         sync.Mutex
 	again      map[string]retry      // subjects of webhooks that could not be settled
@@ -33,6 +36,7 @@ type inbound struct {
 	silent     string                // why webhooks seem not to come; empty while they do
 	unwritten  string                // why the database can't be written; empty while it can
 	pushPaused string                // why the push to TigerOps pauses; empty while it does not
+	pushConfig *Config               // under which it does
 	pushNext   time.Time             // when a paused push is tried again
 }
 
@@ -50,7 +54,7 @@ type resolvedAlert struct {
 
 func newInbound(log *slog.Logger) *inbound {
 	return &inbound{
-		tell: newThrottle(log), again: make(map[string]retry), polled: make(map[string]time.Time),
+		tell: newThrottle(log), pusher: newPusher(), doubt: make(chan struct{}, 1), again: make(map[string]retry), polled: make(map[string]time.Time),
 		unreadable: make(map[details]time.Time), public: make(map[string]bool), once: make(map[string]time.Time),
 	}
 }

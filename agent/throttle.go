@@ -72,4 +72,5 @@ func (t *throttle) works(key, message string, args ...any) {
 func (a *Agent) failing(what string, err error) {
 	a.m.failure("internal")
 	a.in.tell.failed(levelError, what, what, "error", err)
+	poke(a.in.doubt) // it may be the database: a write of our own tells
 }
