@@ -24,6 +24,7 @@ type account struct {
 	paths      []EscalationPath
 	route      *AlertRoute
 	routeID    string
+	gone       map[string]bool // ids of what was taken out of the settings; incidents that had it still show it
 }
 
 type member struct {
@@ -41,6 +42,7 @@ func (s *Simulator) fillAccount() {
 	rng := rand.New(rand.NewPCG(s.o.Seed, 0xacc0))
 	id := func() string { return ulid(accountMade, rng, s.o.Growth) }
 	at, a := accountMade, &s.settings
+	a.gone = map[string]bool{}
 
 	s.key = NamedActor{ID: id(), Name: s.o.KeyName}
 	for i, v := range [][2]string{{"SEV3", "Minor: little or no impact on customers."}, {"SEV2", "Major: a part of the product is degraded."}, {"SEV1", "Critical: customers cannot use the product."}} {
@@ -216,18 +218,37 @@ func (a *account) timestamp(id string) *Timestamp {
 
 func (a *account) userByEmail(email string) *member {
 	for i := range a.users {
-		if strings.EqualFold(a.users[i].Email, email) {
+		if strings.EqualFold(a.users[i].Email, email) && !a.gone[a.users[i].ID] {
 			return &a.users[i]
 		}
 	}
 	return nil
 }
 
+// known is v unless it was taken out of the settings.
+func known[T any](a *account, v *T, id string) *T {
+	if a.gone[id] {
+		return nil
+	}
+	return v
+}
+
+// left are the elements that were not taken out of the settings.
+func left[T any](a *account, list []T, id func(T) string) []T {
+	out := []T{}
+	for _, v := range list {
+		if !a.gone[id(v)] {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
 // firstStatus is the first status of a category by rank, nil where there is none.
 func (a *account) firstStatus(category string) *Status {
 	var best *Status
 	for i := range a.statuses {
-		if v := &a.statuses[i]; v.Category == category && (best == nil || v.Rank < best.Rank) {
+		if v := &a.statuses[i]; v.Category == category && !a.gone[v.ID] && (best == nil || v.Rank < best.Rank) {
 			best = v
 		}
 	}
@@ -237,7 +258,7 @@ func (a *account) firstStatus(category string) *Status {
 func (a *account) optionsOf(field string) []FieldOption {
 	out := []FieldOption{}
 	for _, o := range a.options {
-		if o.CustomFieldID == field {
+		if o.CustomFieldID == field && !a.gone[o.ID] {
 			out = append(out, o)
 		}
 	}

@@ -63,14 +63,14 @@ func (s *Simulator) listEntries(c *call) (int, any, *apiError) {
 		return no(missing("Catalog type", typ))
 	}
 	list, meta, e := cut(s.settings.entries, p, func(v CatalogEntry) string { return v.ID }, func(v CatalogEntry) bool {
-		return v.CatalogTypeID == typ && (ident == "" || v.is(ident, t.UseNameAsIdentifier))
+		return !s.settings.gone[v.ID] && v.CatalogTypeID == typ && (ident == "" || v.is(ident, t.UseNameAsIdentifier))
 	})
 	if e != nil {
 		return no(e)
 	}
 	total := 0
 	for i := range s.settings.entries {
-		if v := &s.settings.entries[i]; v.CatalogTypeID == typ && (ident == "" || v.is(ident, t.UseNameAsIdentifier)) {
+		if v := &s.settings.entries[i]; !s.settings.gone[v.ID] && v.CatalogTypeID == typ && (ident == "" || v.is(ident, t.UseNameAsIdentifier)) {
 			total++
 		}
 	}
@@ -116,7 +116,7 @@ func (s *Simulator) listTeams(c *call) (int, any, *apiError) {
 	if e := c.q.done(); e != nil {
 		return no(e)
 	}
-	list, meta, e := cut(s.settings.teams, p, func(t Team) string { return t.ID }, all)
+	list, meta, e := cut(left(&s.settings, s.settings.teams, func(t Team) string { return t.ID }), p, func(t Team) string { return t.ID }, all)
 	if e != nil {
 		return no(e)
 	}

@@ -47,14 +47,14 @@ func (s *Simulator) createEscalation(c *call) (int, any, *apiError) {
 	}
 	var users []User
 	if in.PathID != "" {
-		p := s.settings.path(in.PathID)
+		p := known(&s.settings, s.settings.path(in.PathID), in.PathID)
 		if p == nil {
 			return no(refuse("escalation_path_id", codeNotFound, "no such escalation path"))
 		}
 		users = p.CurrentResponders
 	}
 	for _, id := range in.UserIDs {
-		u := s.settings.user(id)
+		u := known(&s.settings, s.settings.user(id), id)
 		if u == nil {
 			return no(refuse("user_ids", codeNotFound, "no such user"))
 		}
@@ -159,7 +159,7 @@ func (s *Simulator) listPaths(c *call) (int, any, *apiError) {
 	if e := c.q.done(); e != nil {
 		return no(e)
 	}
-	list, meta, e := cut(s.settings.paths, p, func(v EscalationPath) string { return v.ID }, all)
+	list, meta, e := cut(left(&s.settings, s.settings.paths, func(v EscalationPath) string { return v.ID }), p, func(v EscalationPath) string { return v.ID }, all)
 	if e != nil {
 		return no(e)
 	}

@@ -81,10 +81,7 @@ type sending struct {
 
 func (s *Simulator) startHooks() {
 	h := &s.hooks
-	h.o, h.keep, h.url, h.secrets, h.now = s.o.Webhooks, s.o.Keep, s.o.WebhookURL, s.o.WebhookSecrets, s.o.Now
-	def(&h.o.Attempts, 6)
-	def(&h.o.Backoff, 100*time.Millisecond)
-	def(&h.o.Timeout, 15*time.Second)
+	h.o, h.keep, h.url, h.secrets, h.now = s.o.Webhooks.filled(), s.o.Keep, s.o.WebhookURL, s.o.WebhookSecrets, s.o.Now
 	h.rng = rand.New(rand.NewPCG(s.o.Seed, 0x40_0c))
 	h.wake = make(chan struct{}, 1)
 	h.client = s.o.WebhookClient
@@ -108,6 +105,20 @@ func (s *Simulator) SetWebhook(url string, secrets ...string) {
 	s.hooks.mu.Lock()
 	defer s.hooks.mu.Unlock()
 	s.hooks.url, s.hooks.secrets = url, slices.Clone(secrets)
+}
+
+// SetWebhookOptions changes how webhooks travel from now on.
+func (s *Simulator) SetWebhookOptions(o WebhookOptions) {
+	s.hooks.mu.Lock()
+	defer s.hooks.mu.Unlock()
+	s.hooks.o = o.filled()
+}
+
+func (o WebhookOptions) filled() WebhookOptions {
+	def(&o.Attempts, 6)
+	def(&o.Backoff, 100*time.Millisecond)
+	def(&o.Timeout, 15*time.Second)
+	return o
 }
 
 // Webhooks are the webhooks so far, oldest first, at most Options.Keep of them; with types only those.
@@ -265,10 +276,10 @@ func (h *hooks) pause(ctx context.Context, d time.Duration) {
 // send makes one attempt and decides what follows.
 func (h *hooks) send(ctx context.Context, v *sending) {
 	h.mu.Lock()
-	url, secrets := h.url, h.secrets
+	url, secrets, o := h.url, h.secrets, h.o
 	h.mu.Unlock()
 	at := h.now().UTC()
-	status, err := h.post(ctx, url, secrets, v.hook, at)
+	status, err := h.post(ctx, o.Timeout, url, secrets, v.hook, at)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	a := WebhookAttempt{At: at, Status: status}
@@ -282,19 +293,19 @@ func (h *hooks) send(ctx context.Context, v *sending) {
 	case err == nil && status/100 == 2:
 		h.move(v.hook, HookDelivered)
 	case ctx.Err() != nil || v.double && v.hook.State == HookDelivered:
-	case v.attempt >= h.o.Attempts:
+	case v.attempt >= o.Attempts:
 		if v.hook.State != HookDelivered {
 			h.move(v.hook, HookFailed)
 		}
 	default:
-		pause := min(min(h.o.Backoff, time.Minute)<<min(v.attempt-1, 20), time.Minute)
+		pause := min(min(o.Backoff, time.Minute)<<min(v.attempt-1, 20), time.Minute)
 		v.when = time.Now().Add(pause)
 		h.queue(v)
 	}
 }
 
-func (h *hooks) post(ctx context.Context, url string, secrets []string, w *Webhook, at time.Time) (int, error) {
-	ctx, cancel := context.WithTimeout(ctx, h.o.Timeout)
+func (h *hooks) post(ctx context.Context, timeout time.Duration, url string, secrets []string, w *Webhook, at time.Time) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader([]byte(w.Body)))
 	if err != nil {

@@ -76,6 +76,9 @@ func (s *Simulator) show(i *incident) Incident {
 		v.Type = &c
 	}
 	for _, r := range a.roles {
+		if a.gone[r.ID] && i.roles[r.ID] == "" {
+			continue
+		}
 		ra := RoleAssignment{Role: EmbeddedRole{Role: r}}
 		if u := a.user(i.roles[r.ID]); u != nil {
 			c := u.User

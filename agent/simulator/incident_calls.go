@@ -73,7 +73,7 @@ func (s *Simulator) createIncident(c *call) (int, any, *apiError) {
 	k := &checked{s: s}
 	i := &incident{name: in.Name, summary: in.Summary, mode: in.Mode, visibility: in.Visibility, severity: in.SeverityID, typ: in.TypeID, slackName: in.SlackName, byKey: true}
 	k.severity(in.SeverityID)
-	if in.TypeID != "" && s.settings.typ(in.TypeID) == nil {
+	if in.TypeID != "" && known(&s.settings, s.settings.typ(in.TypeID), in.TypeID) == nil {
 		k.blame("incident_type_id", codeNotFound, "no such incident type")
 	}
 	i.status = s.startStatus(k, in.StatusID, in.TypeID, in.Mode)
@@ -249,7 +249,7 @@ func (s *Simulator) incidentFilters(q *filters) []func(*incident) bool {
 	}
 	s.severityFilter(q, add, &tests)
 	for id, ops := range q.nested("incident_role", "one_of", "is_blank", "is_set") {
-		if a.role(id) == nil {
+		if known(a, a.role(id), id) == nil {
 			q.errs = append(q.errs, fieldErrorItem("incident_role", codeNotFound, "no such incident role"))
 			continue
 		}
@@ -265,7 +265,7 @@ func (s *Simulator) incidentFilters(q *filters) []func(*incident) bool {
 		})
 	}
 	for id, ops := range q.nested("custom_field", "one_of", "not_in", "is_blank", "is") {
-		if a.field(id) == nil {
+		if known(a, a.field(id), id) == nil {
 			q.errs = append(q.errs, fieldErrorItem("custom_field", codeNotFound, "no such custom field"))
 			continue
 		}

@@ -59,7 +59,7 @@ func (k *checked) err() *apiError {
 }
 
 func (k *checked) severity(id string) {
-	if id != "" && k.s.settings.severity(id) == nil {
+	if id != "" && known(&k.s.settings, k.s.settings.severity(id), id) == nil {
 		k.blame("severity_id", codeNotFound, "no such severity")
 	}
 }
@@ -71,7 +71,7 @@ func (k *checked) fields(in []fieldIn) []fieldSet {
 	seen := map[string]bool{}
 	for n, e := range in {
 		at := "custom_field_entries." + strconv.Itoa(n)
-		f := k.s.settings.field(e.CustomFieldID)
+		f := known(&k.s.settings, k.s.settings.field(e.CustomFieldID), e.CustomFieldID)
 		switch {
 		case f == nil:
 			k.blame(at+".custom_field_id", codeNotFound, "no such custom field")
@@ -121,7 +121,7 @@ func (k *checked) value(f *CustomField, v valueIn, at string) (fieldValue, bool)
 	at += "." + want
 	switch want {
 	case "value_option_id":
-		if o := k.s.settings.option(*p); o == nil || o.CustomFieldID != f.ID {
+		if o := known(&k.s.settings, k.s.settings.option(*p), *p); o == nil || o.CustomFieldID != f.ID {
 			k.blame(at, codeNotFound, "%s has no such option", f.Name)
 			return fieldValue{}, false
 		}
@@ -129,7 +129,7 @@ func (k *checked) value(f *CustomField, v valueIn, at string) (fieldValue, bool)
 	case "value_catalog_entry_id":
 		byName := k.s.settings.catType(f.CatalogTypeID).UseNameAsIdentifier
 		for i := range k.s.settings.entries {
-			if e := &k.s.settings.entries[i]; e.CatalogTypeID == f.CatalogTypeID && e.is(*p, byName) {
+			if e := &k.s.settings.entries[i]; e.CatalogTypeID == f.CatalogTypeID && e.is(*p, byName) && !k.s.settings.gone[e.ID] {
 				return fieldValue{entry: e.ID}, true
 			}
 		}
@@ -157,7 +157,7 @@ func (k *checked) roles(in []roleIn, fresh bool) map[string]string {
 	out := map[string]string{}
 	for n, a := range in {
 		at := "incident_role_assignments." + strconv.Itoa(n)
-		r := k.s.settings.role(a.RoleID)
+		r := known(&k.s.settings, k.s.settings.role(a.RoleID), a.RoleID)
 		_, twice := out[a.RoleID]
 		switch {
 		case r == nil:
@@ -185,7 +185,7 @@ func (k *checked) user(a assigneeIn, at string) *member {
 	field := at
 	switch {
 	case a.ID != "":
-		u, field = k.s.settings.user(a.ID), at+".id"
+		u, field = known(&k.s.settings, k.s.settings.user(a.ID), a.ID), at+".id"
 	case a.Email != "":
 		u, field = k.s.settings.userByEmail(a.Email), at+".email"
 	case a.SlackUserID != "":
@@ -199,7 +199,7 @@ func (k *checked) user(a assigneeIn, at string) *member {
 		k.blame(at, codeRequired, "one of id, email and slack_user_id is required")
 		return nil
 	}
-	if u == nil || !u.Active {
+	if u == nil || !u.Active || k.s.settings.gone[u.ID] {
 		k.blame(field, codeNotFound, "no such user")
 		return nil
 	}

@@ -26,7 +26,7 @@ func whole[T any](c *call, name string, list []T) (int, any, *apiError) {
 }
 
 func (s *Simulator) listSeverities(c *call) (int, any, *apiError) {
-	list := slices.Clone(s.settings.severities)
+	list := left(&s.settings, s.settings.severities, func(v Severity) string { return v.ID })
 	slices.SortStableFunc(list, func(a, b Severity) int { return cmp.Compare(a.Rank, b.Rank) })
 	return whole(c, "severities", list)
 }
@@ -58,7 +58,7 @@ func (s *Simulator) createSeverity(c *call) (int, any, *apiError) {
 }
 
 func (s *Simulator) listStatuses(c *call) (int, any, *apiError) {
-	return whole(c, "incident_statuses", s.settings.statuses)
+	return whole(c, "incident_statuses", left(&s.settings, s.settings.statuses, func(v Status) string { return v.ID }))
 }
 
 func (s *Simulator) createStatus(c *call) (int, any, *apiError) {
@@ -77,7 +77,7 @@ func (s *Simulator) createStatus(c *call) (int, any, *apiError) {
 }
 
 func (s *Simulator) listTypes(c *call) (int, any, *apiError) {
-	return whole(c, "incident_types", s.settings.types)
+	return whole(c, "incident_types", left(&s.settings, s.settings.types, func(v IncidentType) string { return v.ID }))
 }
 
 func (s *Simulator) listTimestamps(c *call) (int, any, *apiError) {
@@ -85,7 +85,7 @@ func (s *Simulator) listTimestamps(c *call) (int, any, *apiError) {
 }
 
 func (s *Simulator) listFields(c *call) (int, any, *apiError) {
-	return whole(c, "custom_fields", s.settings.fields)
+	return whole(c, "custom_fields", left(&s.settings, s.settings.fields, func(v CustomField) string { return v.ID }))
 }
 
 func (s *Simulator) createField(c *call) (int, any, *apiError) {
@@ -129,7 +129,7 @@ func (s *Simulator) listOptions(c *call) (int, any, *apiError) {
 	if id == "" {
 		return no(refuse("custom_field_id", codeRequired, "custom_field_id is required"))
 	}
-	if s.settings.field(id) == nil {
+	if known(&s.settings, s.settings.field(id), id) == nil {
 		return no(refuse("custom_field_id", codeNotFound, "no such custom field"))
 	}
 	list, meta, e := cut(s.settings.optionsOf(id), p, func(o FieldOption) string { return o.ID }, all)
@@ -148,7 +148,7 @@ func (s *Simulator) createOption(c *call) (int, any, *apiError) {
 	if e := decode(c.body, &in); e != nil {
 		return no(e)
 	}
-	f := s.settings.field(in.CustomFieldID)
+	f := known(&s.settings, s.settings.field(in.CustomFieldID), in.CustomFieldID)
 	switch {
 	case f == nil:
 		return no(refuse("custom_field_id", codeNotFound, "no such custom field"))
@@ -169,7 +169,7 @@ func (s *Simulator) createOption(c *call) (int, any, *apiError) {
 }
 
 func (s *Simulator) listRoles(c *call) (int, any, *apiError) {
-	return whole(c, "incident_roles", s.settings.roles)
+	return whole(c, "incident_roles", left(&s.settings, s.settings.roles, func(v Role) string { return v.ID }))
 }
 
 func (s *Simulator) createRole(c *call) (int, any, *apiError) {
@@ -212,7 +212,7 @@ func (s *Simulator) listUsers(c *call) (int, any, *apiError) {
 		return no(e)
 	}
 	list, meta, e := cut(s.settings.users, p, func(u member) string { return u.ID }, func(u member) bool {
-		return (email == "" || strings.EqualFold(u.Email, email)) && (slack == "" || u.SlackUserID == slack) && (u.Active || inactive)
+		return (email == "" || strings.EqualFold(u.Email, email)) && (slack == "" || u.SlackUserID == slack) && (u.Active || inactive) && !s.settings.gone[u.ID]
 	})
 	if e != nil {
 		return no(e)

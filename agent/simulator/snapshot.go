@@ -102,7 +102,7 @@ type Account struct {
 	Paths        []EscalationPath `json:"escalation_paths"`
 }
 
-// Account copies the settings.
+// Account copies the settings, what Remove took out included.
 func (s *Simulator) Account() Account {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -73,7 +73,20 @@ func (t templateIn) check() *apiError {
 }
 
 func (s *Simulator) listSources(c *call) (int, any, *apiError) {
-	return whole(c, "alert_sources", s.settings.sources)
+	list := []AlertSource{}
+	for _, v := range s.settings.sources {
+		list = append(list, s.shown(v))
+	}
+	return whole(c, "alert_sources", list)
+}
+
+// shown is an alert source as this key sees it: its token is for those who may set sources up.
+func (s *Simulator) shown(src *AlertSource) AlertSource {
+	v := *src
+	if !s.hasRole("on_call_editor") && !s.hasRole("manage_settings") {
+		v.SecretToken = ""
+	}
+	return v
 }
 
 func (s *Simulator) showSource(c *call) (int, any, *apiError) {
@@ -84,7 +97,7 @@ func (s *Simulator) showSource(c *call) (int, any, *apiError) {
 	if src == nil {
 		return no(missing("Alert source", c.params["id"]))
 	}
-	return ok("alert_source", src)
+	return ok("alert_source", s.shown(src))
 }
 
 func (s *Simulator) createSource(c *call) (int, any, *apiError) {
@@ -100,6 +113,9 @@ func (s *Simulator) createSource(c *call) (int, any, *apiError) {
 	}
 	if e := in.Template.check(); e != nil {
 		return no(e)
+	}
+	if slices.ContainsFunc(s.settings.sources, func(v *AlertSource) bool { return v.Name == in.Name }) {
+		return no(refuse("name", "already_exists", "an alert source of that name exists"))
 	}
 	id := s.newID()
 	src := s.httpSource(id, in.Name, strings.ToLower(s.newID()), true)

@@ -5,7 +5,7 @@ import "slices"
 // move checks that the API may move an incident to a status, and returns the status it will be in: within a category;
 // from triage or live to learning or closed; from learning to closed. field is the one to blame. The caller holds mu.
 func (s *Simulator) move(i *incident, to, field string) (string, *apiError) {
-	st := s.settings.status(to)
+	st := known(&s.settings, s.settings.status(to), to)
 	if st == nil {
 		return "", refuse(field, codeNotFound, "no such incident status")
 	}
@@ -41,7 +41,7 @@ func (s *Simulator) enterFlow(st *Status, field string) (string, *apiError) {
 	}
 	if s.o.ManageLearning {
 		for n := range s.settings.statuses {
-			if v := &s.settings.statuses[n]; in(v) {
+			if v := &s.settings.statuses[n]; in(v) && !s.settings.gone[v.ID] {
 				return v.ID, nil
 			}
 		}
@@ -53,7 +53,7 @@ func (s *Simulator) enterFlow(st *Status, field string) (string, *apiError) {
 // one, or triage where the type demands it.
 func (s *Simulator) startStatus(k *checked, id, typ, mode string) string {
 	if id != "" {
-		st := s.settings.status(id)
+		st := known(&s.settings, s.settings.status(id), id)
 		if st == nil {
 			k.blame("incident_status_id", codeNotFound, "no such incident status")
 			return ""

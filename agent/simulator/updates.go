@@ -28,7 +28,7 @@ func (s *Simulator) createUpdate(c *call) (int, any, *apiError) {
 	if in.Message == "" && in.StatusID == "" && in.SeverityID == "" {
 		k.blame("message", codeRequired, "an update needs a message, a status or a severity")
 	}
-	if in.SeverityID != "" && s.settings.severity(in.SeverityID) == nil {
+	if in.SeverityID != "" && known(&s.settings, s.settings.severity(in.SeverityID), in.SeverityID) == nil {
 		k.blame("to_severity_id", codeNotFound, "no such severity")
 	}
 	status := i.status

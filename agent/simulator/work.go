@@ -34,7 +34,7 @@ func (s *Simulator) assignee(id string) (*User, *apiError) {
 	if id == "" {
 		return nil, nil
 	}
-	m := s.settings.user(id)
+	m := known(&s.settings, s.settings.user(id), id)
 	if m == nil || !m.Active {
 		return nil, refuse("assignee_id", codeNotFound, "no such user")
 	}
@@ -75,7 +75,7 @@ func (s *Simulator) createFollowUp(c *call) (int, any, *apiError) {
 	}
 	f := FollowUp{Title: in.Title, Description: in.Description, Labels: slices.Concat([]string{}, in.Labels), Assignee: u}
 	if in.AssigneeTeamID != "" {
-		t := s.settings.team(in.AssigneeTeamID)
+		t := known(&s.settings, s.settings.team(in.AssigneeTeamID), in.AssigneeTeamID)
 		if t == nil {
 			return no(refuse("assignee_team_id", codeNotFound, "no such team"))
 		}
