@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"slices"
 	"strings"
-	"time"
 )
 
 // Statuses that need no telling: what an item begins with, and one that is gone before TigerOps heard of it.
@@ -20,9 +19,10 @@ func inOrder(items []Item) []Item {
 	return items
 }
 
-// ownItem says whether a step of the agent's made the item.
+// ownItem says whether a step of the agent's made the item. What nobody is named for at the first look came with the
+// declaration.
 func (w *comparison) ownItem(i Item) bool {
-	return w.OwnIDs[i.ID] || w.ownKey(i.By) || w.machine(i.By) && w.ownText(i.Title, i.Description)
+	return w.OwnIDs[i.ID] || w.ownKey(i.By) || w.machine(i.By) && (w.Look.First || w.ownText(i.Title, i.Description))
 }
 
 // compareItems tells of items that are new and of those that changed. The agent's own are not told as new, but what
@@ -167,6 +167,6 @@ func (w *comparison) compareAlert() {
 	}
 	w.row(Change{
 		Type: ChangeAlertResolved, After: map[string]any{"id": alert.ID, "title": alert.Title, "status": "resolved"},
-		Actor: actorOf(alert.By), OccurredAt: cmp.Or(alert.UpdatedAt, alert.At, time.Time{}),
+		Actor: actorOf(alert.By), OccurredAt: cmp.Or(alert.At, alert.UpdatedAt),
 	}, seenAlert, alert.ID)
 }

@@ -33,8 +33,12 @@ func (w *comparison) sortUpdates() {
 		return end
 	}
 	w.updates = w.updates[:min(
-		settled(func(u Update) (bool, bool) { return u.Status != nil, u.Status != nil && sameStatus(*u.Status, remote.Status) }),
-		settled(func(u Update) (bool, bool) { return u.Severity != nil, u.Severity != nil && sameSeverity(u.Severity, remote.Severity) }),
+		settled(func(u Update) (bool, bool) {
+			return u.Status != nil, u.Status != nil && sameStatus(*u.Status, remote.Status)
+		}),
+		settled(func(u Update) (bool, bool) {
+			return u.Severity != nil, u.Severity != nil && sameSeverity(u.Severity, remote.Severity)
+		}),
 	)]
 
 	status, severity := w.base.Status, w.base.Severity
@@ -92,14 +96,15 @@ func (w *comparison) movedAt(u *Update) time.Time {
 	return u.At
 }
 
-// tellMessages tells what people said in updates, unless a row tells it together with what they changed.
+// tellMessages tells what people said in updates, unless a row tells it together with what they changed. What nobody
+// is named for at the first look came with the declaration.
 func (w *comparison) tellMessages() {
 	for _, u := range w.updates {
 		if _, seen := w.see(seenUpdate, u.ID, "1"); seen {
 			continue
 		}
 		text := strings.TrimSpace(u.Message)
-		if text == "" || w.told[u.ID] || w.old() || !w.Rules.PullTimeline || w.ownUpdate(&u) || w.ownKey(&u.By) {
+		if text == "" || w.told[u.ID] || w.old() || !w.Rules.PullTimeline || w.ownUpdate(&u) || w.ownKey(&u.By) || w.Look.First && w.machine(&u.By) {
 			continue
 		}
 		w.row(Change{Type: ChangeMessage, Actor: actorOf(&u.By), Message: text, OccurredAt: u.At}, "message", u.ID)

@@ -75,7 +75,7 @@ type Look struct {
 	Timeline      []Item
 	Postmortems   []Item
 	Escalations   []Escalation
-	AlertResolved *Item  // the tie's alert, once incident.io says that it is resolved
+	AlertResolved *Item  // the tie's alert, once incident.io says that it is resolved; At is when. It may stand without Remote
 	Source        string // SourceWebhook or SourceSweep
 	// First is the first look after the tie: of an incident that was attached, what people wrote before is not
 	// told, only how its state differs from Agreed. A declared incident has no before: all that people wrote is told.
