@@ -1,0 +1,275 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tigerops/tigerops-incidentio/mapping"
+	"github.com/tigerops/tigerops-incidentio/store"
+	"github.com/tigerops/tigerops-incidentio/webhook"
+)
+
+// edges are the two listeners: the webhook port for incident.io, and the local one for TigerOps, monitoring and people.
+type edges struct {
+	a     *Agent
+	local door
+	hooks door // without a listener: pull-only
+}
+
+// door is a listener and the server that answers on it.
+type door struct {
+	ln     net.Listener
+	server *webhook.Server
+}
+
+// listen opens the listeners; nobody is answered before serve.
+func listen(a *Agent) (_ *edges, err error) {
+	c := a.cfg.Load()
+	e := &edges{a: a}
+	defer func() {
+		if err != nil {
+			_ = e.close()
+		}
+	}()
+	if e.local.ln, err = open(a, "local", a.opts.LocalListener, c.LocalAddr); err != nil {
+		return nil, err
+	}
+	e.local.server = &webhook.Server{Name: "local", Handler: e.localDoor().Handler(), Log: a.log}
+	if len(c.WebhookSecrets) == 0 {
+		a.log.Warn("no webhook secret: pull-only, changes in incident.io come by the sweep alone",
+			"every", c.ReconcileInterval.String(), "mend", "set INCIDENT_IO_WEBHOOK_SECRET")
+		if a.opts.WebhookListener != nil {
+			_ = a.opts.WebhookListener.Close() // nobody may be let in
+		}
+		return e, nil
+	}
+	if e.hooks.ln, err = open(a, "webhook", a.opts.WebhookListener, c.WebhookAddr); err != nil {
+		return nil, err
+	}
+	e.hooks.server = &webhook.Server{Name: "webhook", Handler: e.hookDoor().Handler(), Log: a.log}
+	return e, nil
+}
+
+// open takes the listener that was handed over, else opens the address.
+func open(a *Agent, name string, given net.Listener, addr string) (net.Listener, error) {
+	if given != nil {
+		a.log.Info("using the socket handed over instead of the configured address", "port", name, "socket", given.Addr().String(), "configured", addr)
+		return given, nil
+	}
+	ln, err := webhook.Listen(context.Background(), addr)
+	if err != nil {
+		return nil, fmt.Errorf("%s listener on %s: %w", name, addr, err)
+	}
+	return ln, nil
+}
+
+// serve answers until ctx ends, then takes no more requests and finishes those under way.
+func (e *edges) serve(ctx context.Context) error {
+	var group sync.WaitGroup
+	failed := make(chan error, 2)
+	for _, d := range []door{e.local, e.hooks} {
+		if d.ln != nil {
+			group.Go(func() {
+				if err := d.server.Serve(d.ln); err != nil {
+					failed <- err
+				}
+			})
+		}
+	}
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin-time.Second)
+	defer cancel()
+	for _, d := range []door{e.hooks, e.local} {
+		if d.ln != nil {
+			err = errors.Join(err, d.server.Shutdown(stop))
+		}
+	}
+	group.Wait()
+	return err
+}
+
+// close gives the listeners back when they are never served.
+func (e *edges) close() error {
+	var err error
+	for _, d := range []door{e.local, e.hooks} {
+		if d.ln == nil {
+			continue
+		}
+		if cerr := d.ln.Close(); cerr != nil && !errors.Is(cerr, net.ErrClosed) {
+			err = errors.Join(err, fmt.Errorf("close the listener: %w", cerr))
+		}
+	}
+	return err
+}
+
+func (e *edges) localAddr() string { return e.local.addr() }
+
+// webhookAddr is where webhooks come in; empty: pull-only.
+func (e *edges) webhookAddr() string { return e.hooks.addr() }
+
+func (d door) addr() string {
+	if d.ln == nil {
+		return ""
+	}
+	if a := d.ln.Addr(); a.Network() == "unix" {
+		return "unix:" + a.String()
+	}
+	return d.ln.Addr().String()
+}
+
+func (e *edges) hookDoor() *webhook.Receiver {
+	a := e.a
+	return &webhook.Receiver{
+		Secrets: func() []string {
+			var all []string
+			for _, s := range a.cfg.Load().WebhookSecrets {
+				all = append(all, s.Reveal())
+			}
+			return all
+		},
+		Accept: func(ctx context.Context, id string, body []byte) (bool, error) {
+			duplicate, err := a.st.InsertWebhook(ctx, id, body)
+			a.wrote(err)
+			if err == nil {
+				a.in.setSilent("")
+			}
+			return duplicate, err
+		},
+		Observe: func(outcome, reason string) { a.m.received.WithLabelValues(outcome, reason).Inc() },
+		Log:     a.log,
+	}
+}
+
+func (e *edges) localDoor() *webhook.Local {
+	a := e.a
+	return &webhook.Local{
+		Secret:   func() string { return a.cfg.Load().TigerOpsSecret.Reveal() },
+		Split:    mapping.SplitBatch,
+		Validate: validate,
+		IsTest:   mapping.IsTest,
+		Store:    e.store,
+		Inbox:    e.inbox,
+		Changed:  func() <-chan struct{} { return a.st.Changed(store.TopicInbox) },
+		Ack: func(ctx context.Context, id int64) error {
+			n, err := a.st.AckInbox(ctx, id)
+			a.wrote(err)
+			return e.endedChange(ctx, id, n, err, store.Applied)
+		},
+		Reject: func(ctx context.Context, id int64, reason string) error {
+			n, err := a.st.RejectInbox(ctx, a.cfg.Load().clean(reason), id)
+			a.wrote(err)
+			return e.endedChange(ctx, id, n, err, store.Rejected)
+		},
+		Ready:    func(context.Context) []string { return a.notReady() },
+		Metrics:  a.m.handler(),
+		Status:   func(ctx context.Context) (any, error) { return a.report(ctx) },
+		Incident: func(ctx context.Context, id string) (any, error) { return a.incidentReport(ctx, id) },
+		Page:     a.page,
+		Story:    a.storyPage,
+		Retry: func(ctx context.Context, id int64) error {
+			n, err := a.st.RetryEvents(ctx, id)
+			a.wrote(err)
+			a.drain.wake()
+			return e.moved(ctx, id, n, err)
+		},
+		Discard: func(ctx context.Context, id int64, reason string) error {
+			n, err := a.st.DiscardEvents(ctx, a.cfg.Load().clean(reason), id)
+			a.wrote(err)
+			a.drain.wake()
+			return e.moved(ctx, id, n, err)
+		},
+		Observe: func(status int, reason string) { a.m.refused.WithLabelValues(strconv.Itoa(status), reason).Inc() },
+		Log:     a.log,
+	}
+}
+
+func validate(payload []byte) []webhook.FieldError {
+	var out []webhook.FieldError
+	for _, f := range mapping.Validate(payload) {
+		out = append(out, webhook.FieldError{Index: f.Index, Field: f.Field, Message: f.Message})
+	}
+	return out
+}
+
+// store makes events durable.
+func (e *edges) store(ctx context.Context, payloads [][]byte) ([]webhook.Inserted, error) {
+	rows, err := e.a.st.InsertEvents(ctx, payloads)
+	e.a.wrote(err)
+	var refused *store.ConstraintError
+	if errors.As(err, &refused) {
+		return nil, &webhook.Error{
+			Status: 422, Message: "the events are refused, none is stored", Cause: err,
+			Errors: []webhook.FieldError{{
+				Index: refused.Index, Field: constraintFields[refused.Name], Message: strings.ReplaceAll(refused.Name, "_", " "),
+			}},
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("store events: %w", err)
+	}
+	out := make([]webhook.Inserted, len(rows))
+	for i, r := range rows {
+		out[i] = webhook.Inserted{ID: r.EventID, Duplicate: r.Duplicate}
+	}
+	return out, nil
+}
+
+// constraintFields are the members at fault when the schema refuses an event that validation let through.
+var constraintFields = map[string]string{
+	"event_needs_a_type":                                 "type",
+	"event_needs_an_incident_id":                         "incident.id",
+	"event_needs_an_id_or_a_timestamp":                   "id",
+	"event_id_must_not_be_longer_than_512_characters":    "id",
+	"incident_id_must_not_be_longer_than_512_characters": "incident.id",
+}
+
+func (e *edges) inbox(ctx context.Context, after int64, limit int) ([]webhook.Change, error) {
+	rows, err := e.a.st.Inbox(ctx, store.InboxQuery{After: after, Limit: limit, State: store.Pending})
+	if err != nil {
+		return nil, fmt.Errorf("read the inbox: %w", err)
+	}
+	out := make([]webhook.Change, len(rows))
+	for i, r := range rows {
+		out[i] = webhook.Change{ID: r.ID, Body: json.RawMessage(r.Payload)}
+	}
+	return out, nil
+}
+
+// endedChange says what became of ending a change: none was moved if it had ended before, or is not there.
+func (e *edges) endedChange(ctx context.Context, id int64, moved int, err error, state string) error {
+	if err != nil || moved > 0 {
+		return err
+	}
+	rows, err := e.a.st.Inbox(ctx, store.InboxQuery{After: id - 1, Limit: 1})
+	switch {
+	case err != nil:
+		return fmt.Errorf("read the inbox: %w", err)
+	case len(rows) == 0 || rows[0].ID != id:
+		return webhook.ErrNotFound
+	case rows[0].State == state:
+		return nil
+	}
+	return webhook.ErrConflict
+}
+
+// moved says what became of retrying or discarding an event.
+func (e *edges) moved(ctx context.Context, id int64, moved int, err error) error {
+	if err != nil || moved > 0 {
+		return err
+	}
+	if _, err := e.a.st.Event(ctx, id); err != nil {
+		return fmt.Errorf("event %d: %w", id, errors.Join(webhook.ErrNotFound, err))
+	}
+	return webhook.ErrConflict
+}
