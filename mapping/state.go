@@ -83,14 +83,14 @@ func (i Incident) with(u Incident) Incident {
 	i.Severity = cmp.Or(u.Severity, i.Severity)
 	i.Status = cmp.Or(u.Status, i.Status)
 	i.Service = cmp.Or(u.Service, i.Service)
-	i.AffectedServices = slices.Clone(newer(u.AffectedServices, i.AffectedServices))
+	i.AffectedServices = slices.Clone(toldOr(u.AffectedServices, i.AffectedServices))
 	i.Team = cmp.Or(u.Team, i.Team)
 	i.Environment = cmp.Or(u.Environment, i.Environment)
 	i.URL = cmp.Or(u.URL, i.URL)
 	i.TraceURL = cmp.Or(u.TraceURL, i.TraceURL)
 	i.AISummary = cmp.Or(u.AISummary, i.AISummary)
 	i.RootCause = cmp.Or(u.RootCause, i.RootCause)
-	i.ImpactedMetrics = slices.Clone(newer(u.ImpactedMetrics, i.ImpactedMetrics))
+	i.ImpactedMetrics = slices.Clone(toldOr(u.ImpactedMetrics, i.ImpactedMetrics))
 	i.SLO = i.SLO.with(u.SLO)
 	i.Deployment = i.Deployment.with(u.Deployment)
 	i.Responders = withResponders(i.Responders, u.Responders)
@@ -99,8 +99,8 @@ func (i Incident) with(u Incident) Incident {
 	return i
 }
 
-// newer is the list that an update carries, else the old one.
-func newer[T any](update, old []T) []T {
+// toldOr is the list that an update carries, else the old one.
+func toldOr[T any](update, old []T) []T {
 	if len(update) > 0 {
 		return update
 	}
