@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -56,6 +57,7 @@ const (
 // lookOptions say what a look is for.
 type lookOptions struct {
 	Source  string  // mapping.SourceWebhook, mapping.SourceSweep, or why else somebody looks
+	Urgent  bool    // may use what the bucket keeps for urgent requests
 	Full    bool    // fetch all details that the switches want
 	Also    details // fetch these, where the switches want them
 	Exclude int64   // an outbox row that does not count as waiting
@@ -82,7 +84,7 @@ func (a *Agent) look(ctx context.Context, incidentID string, o lookOptions) (map
 
 func (a *Agent) lookAt(ctx context.Context, incidentID string, o lookOptions) (seen, error) {
 	var s seen
-	s.Remote, s.Result = a.fetchIncident(ctx, incidentID)
+	s.Remote, s.Result = a.fetchIncident(ctx, incidentID, o.Urgent)
 	if s.Result.Class != incidentio.Done {
 		return s, nil
 	}
@@ -109,7 +111,12 @@ func (a *Agent) lookAt(ctx context.Context, incidentID string, o lookOptions) (s
 	}
 	s.Remote = l.Remote
 	directory, err := a.dir.get(ctx)
-	if err != nil {
+	var away *directoryError
+	switch {
+	case errors.As(err, &away):
+		s.Result = away.result
+		return s, nil
+	case err != nil:
 		return s, err
 	}
 	rules := &a.cfg.Load().Rules
@@ -185,9 +192,9 @@ func (a *Agent) told(changes []mapping.Change) {
 	poke(a.wakePush)
 }
 
-func (a *Agent) fetchIncident(ctx context.Context, id string) (mapping.Remote, incidentio.Result) {
+func (a *Agent) fetchIncident(ctx context.Context, id string, urgent bool) (mapping.Remote, incidentio.Result) {
 	var found incidentio.Incident
-	r := a.call(ctx, false, func(ctx context.Context) incidentio.Result {
+	r := a.call(ctx, urgent, func(ctx context.Context) incidentio.Result {
 		var r incidentio.Result
 		found, r = a.io.Incident(ctx, id)
 		return r
@@ -252,7 +259,7 @@ func (a *Agent) fetchDetails(ctx context.Context, l *mapping.Look, ties []mappin
 		if need&d.what == 0 || a.in.isUnreadable(d.what) {
 			continue
 		}
-		r := a.call(ctx, false, d.fetch)
+		r := a.call(ctx, o.Urgent, d.fetch)
 		switch {
 		case r.Class == incidentio.Done:
 		case r.Class == incidentio.Refused, r.Class == incidentio.Unauthorized && r.Status == http.StatusForbidden:
@@ -272,16 +279,16 @@ func (a *Agent) fetchDetails(ctx context.Context, l *mapping.Look, ties []mappin
 		m.IncidentIDs = nil // the caller says that it belongs to this one
 		l.Escalations = append(l.Escalations, m)
 	}
-	return a.fetchAgain(ctx, l)
+	return a.fetchAgain(ctx, l, o.Urgent)
 }
 
 // fetchAgain reads the incident once more if an update came between reading it and its updates: a status without the
 // update that tells who set it would lose that person.
-func (a *Agent) fetchAgain(ctx context.Context, l *mapping.Look) incidentio.Result {
+func (a *Agent) fetchAgain(ctx context.Context, l *mapping.Look, urgent bool) incidentio.Result {
 	if len(l.Updates) > 0 {
 		newest := slices.MaxFunc(l.Updates, func(x, y mapping.Update) int { return x.At.Compare(y.At) })
 		if newest.At.After(l.Remote.UpdatedAt) && newest.Status != nil && newest.Status.ID != l.Remote.Status.ID {
-			remote, r := a.fetchIncident(ctx, l.Remote.ID)
+			remote, r := a.fetchIncident(ctx, l.Remote.ID, urgent)
 			if r.Class == incidentio.Done {
 				l.Remote = remote
 			}

@@ -214,7 +214,7 @@ func (a *Agent) pullPart(ctx context.Context, b *batch) (done bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		if _, ok := tie.Agreed.Seen[b.id]; ok {
+		if tie.Agreed.Knows(b.id) {
 			known = append(known, l.IncidentID)
 		}
 		if a.in.mayBePrivate(l.IncidentID) {

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -113,7 +114,11 @@ func (a *Agent) tellLooseAlert(ctx context.Context, b *batch, news *resolvedAler
 		return false, err
 	}
 	directory, err := a.dir.get(ctx)
-	if err != nil {
+	var away *directoryError
+	switch {
+	case errors.As(err, &away):
+		return a.unsettled(ctx, b, "read the account", away.result)
+	case err != nil:
 		return false, err
 	}
 	changes, _ := mapping.Changes(mapping.Compare{

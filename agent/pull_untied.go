@@ -20,7 +20,7 @@ func (a *Agent) pullUntied(ctx context.Context, b *batch) (done bool, err error)
 	var remote mapping.Remote
 	if b.private || rules.PullUnlinked {
 		var r incidentio.Result
-		if remote, r = a.fetchIncident(ctx, b.id); r.Class != incidentio.Done {
+		if remote, r = a.fetchIncident(ctx, b.id, false); r.Class != incidentio.Done {
 			return a.unsettled(ctx, b, "fetch the incident", r)
 		}
 		summary = remote.Summary

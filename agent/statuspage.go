@@ -80,7 +80,9 @@ func (a *Agent) warnings() []webhook.PageWarning {
 	c := a.cfg.Load()
 	var all []webhook.PageWarning
 	for _, w := range c.Warnings {
-		all = append(all, webhook.PageWarning{Text: w, Mend: "run `tigerops-incidentio check`"})
+		mend := w.Mend
+		w.Mend = ""
+		all = append(all, webhook.PageWarning{Text: w.String(), Mend: mend})
 	}
 	if why := a.in.silence(); why != "" {
 		all = append(all, webhook.PageWarning{Text: why, Mend: "Is the webhook endpoint switched off in incident.io? Switch it on again under Settings, Webhooks."})
