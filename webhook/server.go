@@ -53,7 +53,7 @@ func (s *Server) setUp() {
 			BaseContext:       func(net.Listener) context.Context { return base },
 			ConnState:         connState,
 		}
-		s.http.RegisterOnShutdown(func() { close(stop) })
+		s.http.RegisterOnShutdown(sync.OnceFunc(func() { close(stop) })) // each Shutdown calls it
 	})
 }
 
