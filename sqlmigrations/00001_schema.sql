@@ -73,8 +73,8 @@ CREATE TABLE outbox (
     CONSTRAINT event_id_is_unique UNIQUE (event_id) ON CONFLICT IGNORE
 ) STRICT;
 
--- The queue: the oldest row of a lane here is its head.
-CREATE INDEX outbox_unfinished ON outbox (incident_key, id) WHERE state IN ('pending', 'dead') AND parked = 0;
+-- The queue: the oldest row of a lane here is its head. With the state, so that counting reads nothing else.
+CREATE INDEX outbox_unfinished ON outbox (incident_key, id, state) WHERE state IN ('pending', 'dead') AND parked = 0;
 CREATE INDEX outbox_parked ON outbox (incident_key, id) WHERE state = 'pending' AND parked = 1;
 CREATE INDEX outbox_dead ON outbox (id) WHERE state = 'dead';
 -- The story of an incident.

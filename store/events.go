@@ -1,0 +1,64 @@
+package store
+
+import (
+	"context"
+	"fmt"
+)
+
+// eventID is what the schema derives a row's event_id from, for a payload that was passed over.
+const eventID = `coalesce(
+	CASE json_type(?1, '$.id') WHEN 'text' THEN nullif(?1 ->> '$.id', '') WHEN 'integer' THEN ?1 -> '$.id' WHEN 'real' THEN ?1 -> '$.id' END,
+	'content:' || json(?1))`
+
+// InsertEvents puts events into the outbox, all or none of them, and answers once they are on disk. An event that is
+// there already, or was once, is a Duplicate and changes nothing. What the schema refuses is a *ConstraintError with
+// the place of the payload among those given.
+func (s *Store) InsertEvents(ctx context.Context, payloads [][]byte) ([]Inserted, error) {
+	size := 0
+	texts := make([]string, len(payloads))
+	for i, p := range payloads {
+		texts[i] = string(p)
+		size += len(p)
+	}
+	inserted := make([]Inserted, len(payloads))
+	err := s.write(ctx, "storing events", size, func(t *tx) error {
+		for i, payload := range texts {
+			in, err := t.insertEvent(payload)
+			if err != nil {
+				return constraint(i, err)
+			}
+			inserted[i] = in
+			if !in.Duplicate {
+				t.topics.add(TopicOutbox)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return inserted, nil
+}
+
+func (t *tx) insertEvent(payload string) (in Inserted, err error) {
+	var seen bool
+	found, err := t.row(`INSERT INTO outbox (payload) VALUES (?1)
+		RETURNING id, event_id, EXISTS (SELECT 1 FROM event_seen WHERE event_id = outbox.event_id)`,
+		[]any{payload}, &in.ID, &in.EventID, &seen)
+	if err != nil {
+		return Inserted{}, err
+	}
+	if found && !seen {
+		return in, nil
+	}
+	in.Duplicate = true
+	if seen {
+		in.ID = 0 // the trigger has taken the row away again
+		return in, nil
+	}
+	found, err = t.row(`SELECT id, event_id FROM outbox WHERE event_id = `+eventID, []any{payload}, &in.ID, &in.EventID)
+	if err == nil && !found {
+		err = fmt.Errorf("the outbox passed over an event and does not hold it")
+	}
+	return in, err
+}

@@ -1,0 +1,211 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// unfinished is the condition of the index outbox_unfinished, word for word, so that SQLite uses it.
+const unfinished = `state IN ('pending', 'dead') AND parked = 0`
+
+// touchedLimit bounds how many new rows and changes one call of Touched reads.
+const touchedLimit = 1000
+
+// lane names the lane of a row: its incident, or itself. An incident whose id begins with "#" gets another one, so that
+// it is never taken for a row's number.
+func lane(incident string, id int64) string {
+	switch {
+	case incident == "":
+		return "#" + strconv.FormatInt(id, 10)
+	case incident[0] == '#':
+		return "#" + incident
+	}
+	return incident
+}
+
+// splitLane is the reverse of lane; id is 0 for a lane that is an incident.
+func splitLane(lane string) (incident string, id int64) {
+	rest, numbered := strings.CutPrefix(lane, "#")
+	if !numbered || strings.HasPrefix(rest, "#") {
+		return rest, 0
+	}
+	id, err := strconv.ParseInt(rest, 10, 64)
+	if err != nil {
+		return "", -1 // no row
+	}
+	return "", id
+}
+
+const headColumns = `o.id, o.event_type, o.incident_key, coalesce(o.severity,
+	(SELECT i.state ->> '$.incident.severity' FROM incident i WHERE i.tigerops_incident_id = o.incident_key)),
+	o.state, o.next_attempt_at, o.created_at, o.attempts`
+
+func (h *Head) fields() []any {
+	return []any{&h.OutboxID, &h.EventType, dbText[string]{&h.Lane}, dbText[string]{&h.Severity},
+		&h.State, dbTime{&h.NextAttempt}, dbTime{&h.CreatedAt}, &h.Attempts}
+}
+
+// Heads tells every lane's oldest unfinished event, those set aside left out, and the place in the outbox's history
+// from which Touched goes on.
+func (s *Store) Heads(ctx context.Context) ([]Head, Cursor, error) {
+	// The place first: what comes in between is told twice, not never.
+	cur, err := s.cursor(ctx)
+	if err != nil {
+		return nil, Cursor{}, err
+	}
+	// From one incident to the next in the index, however many of its rows wait.
+	heads, err := all(ctx, s, "reading the lanes' heads", (*Head).fields, `
+		WITH RECURSIVE lane (k) AS (
+			SELECT (SELECT incident_key FROM outbox INDEXED BY outbox_unfinished
+				WHERE `+unfinished+` AND incident_key IS NOT NULL ORDER BY incident_key LIMIT 1)
+			UNION ALL
+			SELECT (SELECT incident_key FROM outbox INDEXED BY outbox_unfinished
+				WHERE `+unfinished+` AND incident_key > lane.k ORDER BY incident_key LIMIT 1)
+			FROM lane WHERE lane.k IS NOT NULL
+		), head (id) AS (
+			SELECT (SELECT id FROM outbox INDEXED BY outbox_unfinished
+				WHERE `+unfinished+` AND incident_key = lane.k ORDER BY id LIMIT 1)
+			FROM lane WHERE lane.k IS NOT NULL
+			UNION ALL
+			SELECT id FROM outbox INDEXED BY outbox_unfinished WHERE `+unfinished+` AND incident_key IS NULL
+		)
+		SELECT `+headColumns+` FROM head JOIN outbox o ON o.id = head.id`)
+	if err != nil {
+		return nil, Cursor{}, err
+	}
+	for i := range heads {
+		heads[i].Lane = lane(heads[i].Lane, heads[i].OutboxID)
+	}
+	return heads, cur, nil
+}
+
+func (s *Store) cursor(ctx context.Context) (cur Cursor, err error) {
+	_, err = s.one(ctx, "reading the outbox's end", `SELECT coalesce((SELECT max(id) FROM outbox), 0),
+		coalesce((SELECT max(seq) FROM outbox_change), 0)`, nil, &cur.LastID, &cur.LastChange)
+	return cur, err
+}
+
+// Touched tells the lanes that have got new rows since the cursor, or rows that somebody else changed (a retry, a
+// discard). more is true where the call was cut off at its bound and should be made again with next.
+func (s *Store) Touched(ctx context.Context, c Cursor) (lanes []string, next Cursor, more bool, err error) {
+	type row struct {
+		id   int64
+		lane string
+	}
+	fields := func(r *row) []any { return []any{&r.id, dbText[string]{&r.lane}} }
+	added, err := all(ctx, s, "reading new events", fields,
+		`SELECT id, incident_key FROM outbox WHERE id > ? ORDER BY id LIMIT ?`, c.LastID, touchedLimit)
+	if err != nil {
+		return nil, c, false, err
+	}
+	changed, err := all(ctx, s, "reading changed events", fields,
+		`SELECT seq, lane FROM outbox_change WHERE seq > ? ORDER BY seq LIMIT ?`, c.LastChange, touchedLimit)
+	if err != nil {
+		return nil, c, false, err
+	}
+	next = c
+	seen := make(map[string]bool, len(added)+len(changed))
+	tell := func(l string) {
+		if !seen[l] {
+			seen[l] = true
+			lanes = append(lanes, l)
+		}
+	}
+	for _, r := range added {
+		tell(lane(r.lane, r.id))
+		next.LastID = r.id
+	}
+	for _, r := range changed {
+		tell(r.lane)
+		next.LastChange = r.id
+	}
+	return lanes, next, len(added) == touchedLimit || len(changed) == touchedLimit, nil
+}
+
+// Head tells a lane's oldest unfinished event; false where nothing of it waits.
+func (s *Store) Head(ctx context.Context, of string) (Head, bool, error) {
+	incident, id := splitLane(of)
+	where, arg := `o.incident_key = ? AND o.state IN ('pending', 'dead') AND o.parked = 0 ORDER BY o.id LIMIT 1`, any(incident)
+	if id != 0 {
+		where, arg = `o.id = ? AND o.incident_key IS NULL AND o.state IN ('pending', 'dead') AND o.parked = 0`, any(id)
+	}
+	var h Head
+	found, err := s.one(ctx, "reading the head of lane "+of, `SELECT `+headColumns+` FROM outbox o WHERE `+where, []any{arg}, h.fields()...)
+	h.Lane = of
+	return h, found, err
+}
+
+// DataVersion is a number that changes when another process has committed to the file. It is read on the write
+// connection, so that this process's own commits do not count.
+func (s *Store) DataVersion(ctx context.Context) (v int64, err error) {
+	err = s.between(ctx, "looking for other writers", func(*tx) (err error) {
+		v, err = s.writer.dataVersion(time.Now())
+		return err
+	})
+	return v, err
+}
+
+const eventColumns = `id, payload, event_id, event_type, incident_key, state, reason, attempts, created_at, first_attempt_at,
+	next_attempt_at, finished_at, charged_ms, parked, merged, coalesce(folded_into, 0)`
+
+func (e *Event) fields() []any {
+	return []any{&e.ID, dbText[[]byte]{&e.Payload}, &e.EventID, &e.Type, dbText[string]{&e.IncidentKey}, &e.State, &e.Reason, &e.Attempts,
+		dbTime{&e.CreatedAt}, dbTime{&e.FirstAttempt}, dbTime{&e.NextAttempt}, dbTime{&e.FinishedAt},
+		(*millis)(&e.Charged), &e.Parked, &e.Merged, &e.FoldedInto}
+}
+
+// millis scans a duration kept in milliseconds.
+type millis time.Duration
+
+func (m *millis) Scan(v any) error {
+	n, ok := v.(int64)
+	if !ok {
+		return fmt.Errorf("milliseconds were expected, not %T", v)
+	}
+	*m = millis(time.Duration(n) * time.Millisecond)
+	return nil
+}
+
+// Event reads a row of the outbox; ErrNotFound where there is none.
+func (s *Store) Event(ctx context.Context, id int64) (e Event, err error) {
+	found, err := s.one(ctx, "reading an event", `SELECT `+eventColumns+` FROM outbox WHERE id = ?`, []any{id}, e.fields()...)
+	if err == nil && !found {
+		err = fmt.Errorf("event %d: %w", id, ErrNotFound)
+	}
+	e.Lane = lane(e.IncidentKey, e.ID)
+	return e, err
+}
+
+// Waiting reads the lane's pending events behind the row `after`, oldest first, those set aside included.
+func (s *Store) Waiting(ctx context.Context, of string, after int64, limit int) ([]Event, error) {
+	incident, id := splitLane(of)
+	if id != 0 {
+		return nil, nil
+	}
+	queued, err := all(ctx, s, "reading waiting events", (*Event).fields, `SELECT `+eventColumns+` FROM outbox
+		WHERE incident_key = ? AND id > ? AND state IN ('pending', 'dead') AND parked = 0 AND state = 'pending' ORDER BY id LIMIT ?`,
+		incident, after, limit)
+	if err != nil {
+		return nil, err
+	}
+	parked, err := all(ctx, s, "reading events set aside", (*Event).fields, `SELECT `+eventColumns+` FROM outbox
+		WHERE incident_key = ? AND id > ? AND state = 'pending' AND parked = 1 ORDER BY id LIMIT ?`, incident, after, limit)
+	if err != nil {
+		return nil, err
+	}
+	events := make([]Event, 0, min(limit, len(queued)+len(parked)))
+	for len(events) < limit && len(queued)+len(parked) > 0 {
+		next := &queued
+		if len(queued) == 0 || len(parked) > 0 && parked[0].ID < queued[0].ID {
+			next = &parked
+		}
+		e := (*next)[0]
+		e.Lane = of
+		events = append(events, e)
+		*next = (*next)[1:]
+	}
+	return events, nil
+}

@@ -1,0 +1,85 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+)
+
+// read prepares a query once for the read pool.
+func (s *Store) read(query string) (*sql.Stmt, error) {
+	if st, ok := s.stmts.Load(query); ok {
+		return st.(*sql.Stmt), nil
+	}
+	st, err := s.readDB.PrepareContext(context.Background(), query)
+	if err != nil {
+		return nil, err
+	}
+	if first, loaded := s.stmts.LoadOrStore(query, st); loaded {
+		st.Close()
+		return first.(*sql.Stmt), nil
+	}
+	return st, nil
+}
+
+// one scans the first row of a query that takes microseconds. ctx is looked at beforehand only: to watch it meanwhile
+// costs a goroutine for each query.
+func (s *Store) one(ctx context.Context, what, query string, args []any, dest ...any) (found bool, err error) {
+	if err := ctx.Err(); err != nil {
+		return false, fmt.Errorf("%s: %w", what, err)
+	}
+	st, err := s.read(query)
+	if err != nil {
+		return false, fmt.Errorf("%s: %w", what, err)
+	}
+	err = st.QueryRowContext(context.Background(), args...).Scan(dest...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("%s: %w", what, err)
+	}
+	return true, nil
+}
+
+// all gathers the rows of a query; fields gives the places to scan a row into.
+func all[T any](ctx context.Context, s *Store, what string, fields func(*T) []any, query string, args ...any) ([]T, error) {
+	st, err := s.read(query)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", what, err)
+	}
+	rows, err := st.QueryContext(ctx, args...)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", what, err)
+	}
+	defer rows.Close()
+	var out []T
+	for rows.Next() {
+		var t T
+		if err := rows.Scan(fields(&t)...); err != nil {
+			return nil, fmt.Errorf("%s: %w", what, err)
+		}
+		out = append(out, t)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("%s: %w", what, err)
+	}
+	return out, nil
+}
+
+// write runs a member of the next shared transaction.
+func (s *Store) write(ctx context.Context, why string, size int, run func(*tx) error) error {
+	if s.writer == nil {
+		return fmt.Errorf("%s: %w", why, ErrReadOnly)
+	}
+	return s.writer.do(ctx, why, size, run)
+}
+
+// between runs fn on the write connection between two transactions.
+func (s *Store) between(ctx context.Context, why string, fn func(*tx) error) error {
+	if s.writer == nil {
+		return fmt.Errorf("%s: %w", why, ErrReadOnly)
+	}
+	return s.writer.between(ctx, why, fn)
+}

@@ -1,0 +1,358 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// errBadConn makes database/sql throw a connection away.
+var errBadConn = driver.ErrBadConn
+
+// Bounds of a batch: how many members share a commit, and how many bytes of theirs.
+const (
+	batchMembers = 256
+	batchBytes   = 4 << 20
+)
+
+// Checkpoints are small and steady, because a large one is what makes the slowest writers slow: after every
+// checkpointLook batches the WAL is looked at, and once checkpointPages of it are not in the file they are moved there.
+const (
+	checkpointLook  = 8
+	checkpointPages = 400
+)
+
+// Between processes SQLite's write lock is unfair: while a stranger writes too (seen in the last strangerFor), the
+// writer leaves strangerPause between two batches.
+const (
+	strangerLook  = 5 * time.Millisecond
+	strangerFor   = time.Second
+	strangerPause = time.Millisecond
+)
+
+// job is one writer that waits for the next commit.
+type job struct {
+	why   string
+	ctx   context.Context
+	size  int
+	alone bool            // runs between transactions, not in one
+	run   func(*tx) error // may run twice; what it hands out must be set anew each time
+	err   error
+	done  chan struct{}
+	taken bool // by the writer; guarded by writer.mu
+	tx    tx
+}
+
+// writer owns the one connection that writes. Jobs queue in the order of their arrival; those that wait at the same
+// moment share a transaction, each as a savepoint.
+type writer struct {
+	db         *sql.DB
+	log        *slog.Logger
+	notify     func(topics)
+	litestream *atomic.Bool // checkpoints are left to Litestream
+
+	mu     sync.Mutex
+	queue  []*job
+	closed bool
+
+	wake chan struct{}
+	done chan struct{}
+
+	// The rest belongs to the writer's goroutine.
+	c            *conn
+	reopened     int64 // connections opened after the first; data_version starts anew with each
+	batches      int   // since the WAL was looked at
+	version      int64 // data_version as last read
+	versionAt    time.Time
+	strangerTill time.Time
+}
+
+func startWriter(db *sql.DB, log *slog.Logger, notify func(topics), litestream *atomic.Bool) (*writer, error) {
+	c, err := openConn(db)
+	if err != nil {
+		return nil, err
+	}
+	w := &writer{db: db, log: log, notify: notify, litestream: litestream, c: c,
+		wake: make(chan struct{}, 1), done: make(chan struct{})}
+	go w.loop()
+	return w, nil
+}
+
+// do runs a member of the next transaction and answers once its commit has returned. An error of ctx means that
+// nothing was written: once the writer has taken the member, ctx counts no more.
+func (w *writer) do(ctx context.Context, why string, size int, run func(*tx) error) error {
+	return w.enqueue(&job{why: why, ctx: ctx, size: size, run: run, done: make(chan struct{})})
+}
+
+// between runs fn on the writer's connection between two transactions.
+func (w *writer) between(ctx context.Context, why string, fn func(*tx) error) error {
+	return w.enqueue(&job{why: why, ctx: ctx, alone: true, run: fn, done: make(chan struct{})})
+}
+
+func (w *writer) enqueue(j *job) error {
+	if err := j.ctx.Err(); err != nil {
+		return fmt.Errorf("%s: %w", j.why, err)
+	}
+	w.mu.Lock()
+	if w.closed {
+		w.mu.Unlock()
+		return fmt.Errorf("%s: %w", j.why, ErrClosed)
+	}
+	w.queue = append(w.queue, j)
+	w.mu.Unlock()
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+	select {
+	case <-j.done:
+	case <-j.ctx.Done():
+		if w.withdraw(j) {
+			return fmt.Errorf("%s: %w", j.why, j.ctx.Err())
+		}
+		<-j.done
+	}
+	if j.err != nil {
+		return fmt.Errorf("%s: %w", j.why, j.err)
+	}
+	return nil
+}
+
+// withdraw takes a job out of the queue, unless the writer has it already.
+func (w *writer) withdraw(j *job) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if j.taken {
+		return false
+	}
+	for i, q := range w.queue {
+		if q == j {
+			w.queue = append(w.queue[:i], w.queue[i+1:]...)
+			break
+		}
+	}
+	return true
+}
+
+// take removes the next batch from the queue: jobs of one kind, within the bounds.
+func (w *writer) take() (batch []*job, closed bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n, size := 0, 0
+	for _, j := range w.queue {
+		if n == batchMembers || n > 0 && (j.alone || w.queue[0].alone || size+j.size > batchBytes) {
+			break
+		}
+		j.taken = true
+		size += j.size
+		n++
+	}
+	batch = append(batch, w.queue[:n]...)
+	rest := copy(w.queue, w.queue[n:])
+	clear(w.queue[rest:])
+	w.queue = w.queue[:rest]
+	return batch, w.closed
+}
+
+// close ends the writer once what waits is done.
+func (w *writer) close() {
+	w.mu.Lock()
+	w.closed = true
+	w.mu.Unlock()
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+	<-w.done
+}
+
+func (w *writer) loop() {
+	defer close(w.done)
+	defer func() {
+		if w.c != nil {
+			w.c.close()
+		}
+	}()
+	for range w.wake {
+		for {
+			// Whoever is about to queue gets to do so before the batch closes; a pause of any length loses more.
+			runtime.Gosched()
+			batch, closed := w.take()
+			if len(batch) == 0 {
+				if closed {
+					return
+				}
+				break
+			}
+			w.serve(batch)
+		}
+	}
+}
+
+func (w *writer) serve(batch []*job) {
+	if err := w.ready(); err != nil {
+		finish(batch, err)
+		return
+	}
+	if j := batch[0]; j.alone {
+		j.tx = tx{conn: w.c}
+		finish(batch, j.run(&j.tx))
+		return
+	}
+	w.commit(batch)
+	w.checkpointWhenDue()
+	if time.Now().Before(w.strangerTill) {
+		time.Sleep(strangerPause)
+	}
+}
+
+// ready makes sure that there is a connection.
+func (w *writer) ready() error {
+	if w.c != nil {
+		return nil
+	}
+	c, err := openConn(w.db)
+	if err != nil {
+		return err
+	}
+	w.c = c
+	w.reopened++
+	return nil
+}
+
+func finish(batch []*job, err error) {
+	for _, j := range batch {
+		j.err = err
+		close(j.done)
+	}
+}
+
+// commit runs a batch as one transaction. If the transaction is lost nobody of a batch is told of success, and each
+// member runs again alone, so that one bad member costs the others nothing but time.
+func (w *writer) commit(batch []*job) {
+	if err := w.begin(); err != nil {
+		finish(batch, fmt.Errorf("beginning the transaction: %w", err))
+		return
+	}
+	if err := w.attempt(batch); err != nil {
+		w.rollback()
+		if len(batch) == 1 {
+			finish(batch, err)
+			return
+		}
+		w.log.Warn("a shared commit was lost, its writers run again one by one", "writers", len(batch), "error", err)
+		for _, j := range batch {
+			if err := w.ready(); err != nil {
+				finish([]*job{j}, err)
+				continue
+			}
+			w.commit([]*job{j})
+		}
+		return
+	}
+	var changed topics
+	for _, j := range batch {
+		if j.err == nil {
+			changed |= j.tx.topics
+		}
+		close(j.done)
+	}
+	w.notify(changed)
+}
+
+// begin takes the write lock at once: a transaction that reads first and then writes fails whatever busy_timeout says.
+func (w *writer) begin() error {
+	_, err := w.c.exec("BEGIN IMMEDIATE")
+	if err != nil && code(err)&0xff != sqlite3.SQLITE_BUSY {
+		w.rollback()
+	}
+	return err
+}
+
+// attempt runs the members and commits. An error means that the transaction is lost; a member's own error is kept
+// with the member.
+func (w *writer) attempt(batch []*job) error {
+	if err := w.lookForStrangers(); err != nil {
+		return err
+	}
+	now := formatTime(time.Now())
+	for _, j := range batch {
+		if j.err = j.ctx.Err(); j.err != nil {
+			continue
+		}
+		if _, err := w.c.exec("SAVEPOINT member"); err != nil {
+			return err
+		}
+		j.tx = tx{conn: w.c, now: now}
+		if j.err = j.run(&j.tx); j.err != nil {
+			if !own(j.err) {
+				return j.err
+			}
+			if _, err := w.c.exec("ROLLBACK TO member"); err != nil {
+				return fmt.Errorf("%w (after %w)", err, j.err)
+			}
+		}
+		if _, err := w.c.exec("RELEASE member"); err != nil {
+			return err
+		}
+	}
+	_, err := w.c.exec("COMMIT")
+	return err
+}
+
+// rollback leaves the connection without a transaction, or gives it up.
+func (w *writer) rollback() {
+	if _, err := w.c.exec("ROLLBACK"); err != nil {
+		w.c.close()
+		w.c = nil
+	}
+}
+
+// lookForStrangers notices commits of other processes.
+func (w *writer) lookForStrangers() error {
+	now := time.Now()
+	if now.Sub(w.versionAt) < strangerLook {
+		return nil
+	}
+	_, err := w.dataVersion(now)
+	return err
+}
+
+// dataVersion reads SQLite's data_version, which changes when any other connection has committed.
+func (w *writer) dataVersion(now time.Time) (int64, error) {
+	var v int64
+	if _, err := w.c.row("PRAGMA data_version", nil, &v); err != nil {
+		return 0, fmt.Errorf("reading data_version: %w", err)
+	}
+	v += w.reopened << 32
+	if w.version != 0 && v != w.version {
+		w.strangerTill = now.Add(strangerFor)
+	}
+	w.version, w.versionAt = v, now
+	return v, nil
+}
+
+// checkpointWhenDue moves the WAL's pages into the file, a few hundred at a time. It comes after the acknowledgements,
+// and its failure is nobody's: the WAL holds what was committed.
+func (w *writer) checkpointWhenDue() {
+	w.batches++
+	if w.c == nil || w.batches < checkpointLook || w.litestream.Load() {
+		return
+	}
+	w.batches = 0
+	var busy, log, moved int64
+	if _, err := w.c.row("PRAGMA wal_checkpoint(NOOP)", nil, &busy, &log, &moved); err != nil || log-moved < checkpointPages {
+		return
+	}
+	if _, err := w.c.row("PRAGMA wal_checkpoint(PASSIVE)", nil, &busy, &log, &moved); err != nil {
+		w.log.Warn("a checkpoint did not succeed; the WAL keeps growing until one does", "error", err)
+	}
+}
