@@ -1,0 +1,107 @@
+package agent
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/tigerops/tigerops-incidentio/store"
+)
+
+// vendorWebhooks are incident.io's own examples, one a type; they are no part of the project.
+func vendorWebhooks(t testing.TB) map[string][]byte {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join("..", "..", "shared", "incidentio", "webhooks", "*.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) == 0 {
+		t.Skip("skipped: incident.io's example webhooks are not at ../shared/incidentio/webhooks from the project's root")
+	}
+	all := make(map[string][]byte)
+	for _, f := range files {
+		body, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[strings.TrimSuffix(filepath.Base(f), ".json")] = body
+	}
+	return all
+}
+
+func TestSubjectOfEveryVendorExample(t *testing.T) {
+	t.Parallel()
+	for name, body := range vendorWebhooks(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var w struct {
+				EventType string `json:"event_type"`
+			}
+			if err := json.Unmarshal(body, &w); err != nil {
+				t.Fatal(err)
+			}
+			s := subjectOf(store.Webhook{EventType: w.EventType, Body: body})
+			if s.id == "" {
+				t.Fatalf("got no subject, want the id of what %s speaks of", w.EventType)
+			}
+			private := strings.HasPrefix(name, "private_")
+			want := aboutIncident
+			switch {
+			case strings.Contains(name, "_alert."):
+				want = aboutAlert
+			case strings.Contains(name, "_escalation."):
+				want = aboutEscalation
+			case private && !strings.Contains(name, ".incident_") && !strings.Contains(name, "membership"):
+				want = aboutPart
+			}
+			if s.about != want {
+				t.Errorf("about: got %q, want %q", s.about, want)
+			}
+			if s.private != private {
+				t.Errorf("private: got %t, want %t", s.private, private)
+			}
+			if s.about == aboutEscalation && !private && len(s.incidents) == 0 {
+				t.Error("incidents of the escalation: got none, want those related")
+			}
+			if s.about == aboutAlert && !private && s.dedup == "" {
+				t.Error("deduplication key: got none")
+			}
+		})
+	}
+}
+
+func TestSubjectOfWhatIsNotKnown(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		kind, body, about, id string
+	}{
+		"no payload":            {"public_incident.incident_updated_v2", `{"event_type":"x"}`, aboutNothing, ""},
+		"payload of other form": {"public_incident.incident_updated_v2", `{"public_incident.incident_updated_v2":[1,2]}`, aboutNothing, ""},
+		"no JSON":               {"public_incident.incident_updated_v2", `{`, aboutNothing, ""},
+		"id of other form":      {"public_incident.action_created_v1", `{"public_incident.action_created_v1":{"incident_id":7,"id":"A"}}`, aboutPart, "A"},
+		"a type to come":        {"public_incident.weather_changed_v1", `{"public_incident.weather_changed_v1":{"incident_id":"I"}}`, aboutIncident, "I"},
+		"a type without one":    {"public_schedule.shift_changed_v1", `{"public_schedule.shift_changed_v1":{"id":"S"}}`, aboutNothing, ""},
+		"a later version":       {"public_incident.incident_updated_v3", `{"public_incident.incident_updated_v3":{"id":"I","new":1}}`, aboutIncident, "I"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := subjectOf(store.Webhook{EventType: c.kind, Body: []byte(c.body)})
+			if s.about != c.about || s.id != c.id {
+				t.Errorf("got %q %q, want %q %q", s.about, s.id, c.about, c.id)
+			}
+		})
+	}
+}
+
+func FuzzSubjectOf(f *testing.F) {
+	f.Add("public_escalation.escalation_created_v1", []byte(`{"public_escalation.escalation_created_v1":{"id":"E","related_incidents":[{"id":"I"}]}}`))
+	f.Add("private_incident.action_created_v1", []byte(`{"private_incident.action_created_v1":{"id":"A"}}`))
+	f.Fuzz(func(t *testing.T, kind string, body []byte) {
+		s := subjectOf(store.Webhook{EventType: kind, Body: body})
+		if (s.about == aboutNothing) != (s.id == "") {
+			t.Errorf("about %q with id %q", s.about, s.id)
+		}
+	})
+}
