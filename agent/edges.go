@@ -162,14 +162,14 @@ func (e *edges) localDoor() *webhook.Local {
 		Inbox:    e.inbox,
 		Changed:  func() <-chan struct{} { return a.st.Changed(store.TopicInbox) },
 		Ack: func(ctx context.Context, id int64) error {
-			n, err := a.st.AckInbox(ctx, id)
+			_, err := a.st.AckInbox(ctx, id)
 			a.wrote(err)
-			return e.endedChange(ctx, id, n, err, store.Applied)
+			return moved(err)
 		},
 		Reject: func(ctx context.Context, id int64, reason string) error {
-			n, err := a.st.RejectInbox(ctx, a.cfg.Load().clean(reason), id)
+			_, err := a.st.RejectInbox(ctx, a.cfg.Load().clean(reason), id)
 			a.wrote(err)
-			return e.endedChange(ctx, id, n, err, store.Rejected)
+			return moved(err)
 		},
 		Ready:    func(context.Context) []string { return a.notReady() },
 		Metrics:  a.m.handler(),
@@ -178,16 +178,16 @@ func (e *edges) localDoor() *webhook.Local {
 		Page:     a.page,
 		Story:    a.storyPage,
 		Retry: func(ctx context.Context, id int64) error {
-			n, err := a.st.RetryEvents(ctx, id)
+			_, err := a.st.RetryEvents(ctx, id)
 			a.wrote(err)
 			a.drain.wake()
-			return e.moved(ctx, id, n, err)
+			return moved(err)
 		},
 		Discard: func(ctx context.Context, id int64, reason string) error {
-			n, err := a.st.DiscardEvents(ctx, a.cfg.Load().clean(reason), id)
+			_, err := a.st.DiscardEvents(ctx, a.cfg.Load().clean(reason), id)
 			a.wrote(err)
 			a.drain.wake()
-			return e.moved(ctx, id, n, err)
+			return moved(err)
 		},
 		Observe: func(status int, reason string) { a.m.refused.WithLabelValues(strconv.Itoa(status), reason).Inc() },
 		Log:     a.log,
@@ -246,30 +246,13 @@ func (e *edges) inbox(ctx context.Context, after int64, limit int) ([]webhook.Ch
 	return out, nil
 }
 
-// endedChange says what became of ending a change: none was moved if it had ended before, or is not there.
-func (e *edges) endedChange(ctx context.Context, id int64, moved int, err error, state string) error {
-	if err != nil || moved > 0 {
-		return err
-	}
-	rows, err := e.a.st.Inbox(ctx, store.InboxQuery{After: id - 1, Limit: 1})
+// moved says in the webhook package's words why a row could not be moved.
+func moved(err error) error {
 	switch {
-	case err != nil:
-		return fmt.Errorf("read the inbox: %w", err)
-	case len(rows) == 0 || rows[0].ID != id:
-		return webhook.ErrNotFound
-	case rows[0].State == state:
-		return nil
+	case errors.Is(err, store.ErrNotFound):
+		return fmt.Errorf("%w: %w", webhook.ErrNotFound, err)
+	case errors.Is(err, store.ErrStale):
+		return fmt.Errorf("%w: %w", webhook.ErrConflict, err)
 	}
-	return webhook.ErrConflict
-}
-
-// moved says what became of retrying or discarding an event.
-func (e *edges) moved(ctx context.Context, id int64, moved int, err error) error {
-	if err != nil || moved > 0 {
-		return err
-	}
-	if _, err := e.a.st.Event(ctx, id); err != nil {
-		return fmt.Errorf("event %d: %w", id, errors.Join(webhook.ErrNotFound, err))
-	}
-	return webhook.ErrConflict
+	return err
 }

@@ -73,7 +73,7 @@ func (a *Agent) keepOnce(ctx context.Context) error {
 			return fmt.Errorf("remove old rows: %w", err)
 		}
 		a.m.pruned.Add(float64(n))
-		if n < pruneChunk {
+		if n == 0 {
 			break
 		}
 		steps++
@@ -93,7 +93,7 @@ func (a *Agent) keepOnce(ctx context.Context) error {
 // the schema refuses, and what the caller gave up, says nothing of the database.
 func (a *Agent) wrote(err error) {
 	var refused *store.ConstraintError
-	if errors.As(err, &refused) || errors.Is(err, store.ErrStale) || errors.Is(err, context.Canceled) {
+	if errors.As(err, &refused) || errors.Is(err, store.ErrStale) || errors.Is(err, store.ErrNotFound) || errors.Is(err, context.Canceled) {
 		return
 	}
 	a.in.mu.Lock()

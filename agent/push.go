@@ -153,6 +153,7 @@ func (a *Agent) settlePush(ctx context.Context, c *Config, e store.InboxEntry, p
 		if _, err = a.st.AckInbox(ctx, e.ID); err != nil {
 			err = fmt.Errorf("note that change %d is applied: %w", e.ID, err)
 		}
+		a.in.tell.works("push retry", "TigerOps takes changes again")
 		a.log.Info("TigerOps took a change", "change", e.ID, "type", e.Type, "incident", e.TigerOpsID)
 	case pushRejected:
 		if _, err = a.st.RejectInbox(ctx, p.reason, e.ID); err != nil {
@@ -168,6 +169,9 @@ func (a *Agent) settlePush(ctx context.Context, c *Config, e store.InboxEntry, p
 			err = fmt.Errorf("put change %d off: %w", e.ID, err)
 		}
 		a.in.tell.failed(levelWarn, "push retry", "TigerOps did not take a change, trying again", "change", e.ID, "type", e.Type, "reason", p.reason)
+	}
+	if errors.Is(err, store.ErrStale) {
+		err = nil // TigerOps has ended it by another way meanwhile
 	}
 	return wait, err
 }
