@@ -58,7 +58,7 @@ func (s *Simulator) fillAccount() {
 	a.types = []IncidentType{{ID: id(), Name: "Default", Description: "Everything that breaks.", IsDefault: true, CreateInTriage: "optional", CreatedAt: at, UpdatedAt: at}}
 	for _, v := range [][4]string{
 		{"Incident Lead", "lead", "lead", "Coordinates the incident."},
-		{"Reporter", "reporter", "reporter", "Reported the incident."},
+		{"Reporter", "reporter", "", "Reported the incident."},
 		{"Communications Lead", "custom", "comms", "Tells people what is going on."},
 	} {
 		a.roles = append(a.roles, Role{ID: id(), Name: v[0], RoleType: v[1], Shortform: v[2], Description: v[3], Instructions: "Read the runbook.", CreatedAt: at, UpdatedAt: at})
@@ -265,3 +265,6 @@ func (a *account) optionsOf(field string) []FieldOption {
 	slices.SortStableFunc(out, func(x, y FieldOption) int { return int(x.SortKey - y.SortKey) })
 	return out
 }
+
+// listOf copies a list; an answer has an empty list where there is nothing, never null.
+func listOf[T any](list []T) []T { return append(make([]T, 0, len(list)), list...) }

@@ -28,7 +28,7 @@ func (s *Simulator) createCatalogType(c *call) (int, any, *apiError) {
 		return no(e)
 	}
 	at := s.now()
-	v := CatalogType{ID: s.newID(), Name: in.Name, Description: in.Description, Annotations: in.Annotations, Categories: slices.Concat([]string{}, in.Categories), Color: in.Color,
+	v := CatalogType{ID: s.newID(), Name: in.Name, Description: in.Description, Annotations: in.Annotations, Categories: listOf(in.Categories), Color: in.Color,
 		Icon: in.Icon, Ranked: in.Ranked, SourceRepoURL: in.SourceRepoURL, TypeName: in.TypeName, UseNameAsIdentifier: in.UseNameAsIdentifier, IsEditable: true,
 		Schema: CatalogSchema{Version: 1, Attributes: []any{}}, CreatedAt: at, UpdatedAt: at}
 	def(&v.Color, "blue")
@@ -97,7 +97,7 @@ func (s *Simulator) createEntry(c *call) (int, any, *apiError) {
 		return no(refuse("attribute_values."+k, codeNotFound, "the catalog type has no such attribute"))
 	}
 	at := s.now()
-	v := CatalogEntry{CatalogTypeID: in.CatalogTypeID, Name: in.Name, ExternalID: in.ExternalID, Aliases: slices.Concat([]string{}, in.Aliases),
+	v := CatalogEntry{CatalogTypeID: in.CatalogTypeID, Name: in.Name, ExternalID: in.ExternalID, Aliases: listOf(in.Aliases),
 		AttributeValues: map[string]any{}, Rank: in.Rank, CreatedAt: at, UpdatedAt: at}
 	for i := range s.settings.entries {
 		if old := &s.settings.entries[i]; in.ExternalID != "" && old.ExternalID == in.ExternalID && old.CatalogTypeID == in.CatalogTypeID {

@@ -35,70 +35,71 @@ type deed struct {
 	do         func(p *Person, in told) (id string, err error)
 }
 
-type o = map[string]any
+// sample is an example of a body.
+type sample = map[string]any
 
 func plain(f func(p *Person, in told) error) func(*Person, told) (string, error) {
 	return func(p *Person, in told) (string, error) { return "", f(p, in) }
 }
 
 var deeds = []deed{
-	{"set-status", "moves an incident to any status", o{"incident": "INC-1", "status": "Monitoring", "message": "Rolled back"},
+	{"set-status", "moves an incident to any status", sample{"incident": "INC-1", "status": "Monitoring", "message": "Rolled back"},
 		plain(func(p *Person, in told) error { return p.SetStatus(in.Incident, in.Status, in.Message) })},
-	{"resolve", "moves an incident into its post-incident flow", o{"incident": "INC-1", "message": "…"},
+	{"resolve", "moves an incident into its post-incident flow", sample{"incident": "INC-1", "message": "…"},
 		plain(func(p *Person, in told) error { return p.Resolve(in.Incident, in.Message) })},
-	{"close", "closes an incident", o{"incident": "INC-1", "message": "…"},
+	{"close", "closes an incident", sample{"incident": "INC-1", "message": "…"},
 		plain(func(p *Person, in told) error { return p.Close(in.Incident, in.Message) })},
-	{"reopen", "makes an incident live again", o{"incident": "INC-1", "message": "…"},
+	{"reopen", "makes an incident live again", sample{"incident": "INC-1", "message": "…"},
 		plain(func(p *Person, in told) error { return p.Reopen(in.Incident, in.Message) })},
-	{"set-severity", "changes the severity", o{"incident": "INC-1", "severity": "SEV1", "message": "…"},
+	{"set-severity", "changes the severity", sample{"incident": "INC-1", "severity": "SEV1", "message": "…"},
 		plain(func(p *Person, in told) error { return p.SetSeverity(in.Incident, in.Severity, in.Message) })},
-	{"message", "shares an update that changes nothing", o{"incident": "INC-1", "message": "Looking into it"},
+	{"message", "shares an update that changes nothing", sample{"incident": "INC-1", "message": "Looking into it"},
 		plain(func(p *Person, in told) error { return p.Message(in.Incident, in.Message) })},
-	{"assign-role", "gives a role to somebody, himself if no email is given", o{"incident": "INC-1", "role": "Incident Lead", "email": "ada@example.com"},
+	{"assign-role", "gives a role to somebody, himself if no email is given", sample{"incident": "INC-1", "role": "Incident Lead", "email": "ada@example.com"},
 		plain(func(p *Person, in told) error {
 			def(&in.Email, p.email)
 			return p.AssignRole(in.Incident, in.Role, in.Email)
 		})},
-	{"unassign-role", "takes a role from whoever holds it", o{"incident": "INC-1", "role": "Incident Lead"},
+	{"unassign-role", "takes a role from whoever holds it", sample{"incident": "INC-1", "role": "Incident Lead"},
 		plain(func(p *Person, in told) error { return p.UnassignRole(in.Incident, in.Role) })},
-	{"edit-summary", "writes the summary anew", o{"incident": "INC-1", "summary": "…"},
+	{"edit-summary", "writes the summary anew", sample{"incident": "INC-1", "summary": "…"},
 		plain(func(p *Person, in told) error { return p.EditSummary(in.Incident, in.Summary) })},
-	{"rename", "gives the incident another name", o{"incident": "INC-1", "name": "…"},
+	{"rename", "gives the incident another name", sample{"incident": "INC-1", "name": "…"},
 		plain(func(p *Person, in told) error { return p.Rename(in.Incident, in.Name) })},
-	{"set-field", "sets a custom field; no values clear it", o{"incident": "INC-1", "field": "Affected services", "values": []string{"Checkout"}},
+	{"set-field", "sets a custom field; no values clear it", sample{"incident": "INC-1", "field": "Affected services", "values": []string{"Checkout"}},
 		plain(func(p *Person, in told) error { return p.SetField(in.Incident, in.Field, in.Values...) })},
-	{"make-private", "makes an incident private", o{"incident": "INC-1"},
+	{"make-private", "makes an incident private", sample{"incident": "INC-1"},
 		plain(func(p *Person, in told) error { return p.MakePrivate(in.Incident) })},
-	{"merge", "merges an incident into another", o{"incident": "INC-2", "into": "INC-1"},
+	{"merge", "merges an incident into another", sample{"incident": "INC-2", "into": "INC-1"},
 		plain(func(p *Person, in told) error { return p.Merge(in.Incident, in.Into) })},
-	{"add-timeline-item", "adds an item to the timeline; answers its id", o{"incident": "INC-1", "title": "…", "description": "…", "timestamp": "2026-11-23T02:00:00Z"},
+	{"add-timeline-item", "adds an item to the timeline; answers its id", sample{"incident": "INC-1", "title": "…", "description": "…", "timestamp": "2026-11-23T02:00:00Z"},
 		func(p *Person, in told) (string, error) {
 			return p.AddTimelineItem(in.Incident, in.Title, in.Description, in.Timestamp)
 		}},
-	{"create-action", "adds an action; answers its id", o{"incident": "INC-1", "description": "…"},
+	{"create-action", "adds an action; answers its id", sample{"incident": "INC-1", "description": "…"},
 		func(p *Person, in told) (string, error) { return p.CreateAction(in.Incident, in.Description) }},
-	{"set-action", "gives an action a status, completed if none is given", o{"id": "01…", "status": "completed"},
+	{"set-action", "gives an action a status, completed if none is given", sample{"id": "01…", "status": "completed"},
 		plain(func(p *Person, in told) error { def(&in.Status, "completed"); return p.SetAction(in.ID, in.Status) })},
-	{"create-follow-up", "adds a follow-up; answers its id", o{"incident": "INC-1", "title": "…", "description": "…", "labels": []string{"db"}},
+	{"create-follow-up", "adds a follow-up; answers its id", sample{"incident": "INC-1", "title": "…", "description": "…", "labels": []string{"db"}},
 		func(p *Person, in told) (string, error) {
 			return p.CreateFollowUp(in.Incident, in.Title, in.Description, in.Labels...)
 		}},
-	{"set-follow-up", "gives a follow-up a status, completed if none is given", o{"id": "01…", "status": "completed"},
+	{"set-follow-up", "gives a follow-up a status, completed if none is given", sample{"id": "01…", "status": "completed"},
 		plain(func(p *Person, in told) error { def(&in.Status, "completed"); return p.SetFollowUp(in.ID, in.Status) })},
-	{"escalate", "pages an escalation path; answers the escalation's id", o{"incident": "INC-1", "path": "Payments on-call", "title": "…"},
+	{"escalate", "pages an escalation path; answers the escalation's id", sample{"incident": "INC-1", "path": "Payments on-call", "title": "…"},
 		func(p *Person, in told) (string, error) {
 			def(&in.Path, DefaultEscalationPathID)
 			return p.Escalate(in.Incident, in.Path, in.Title)
 		}},
-	{"set-escalation", "gives an escalation a status, acked if none is given", o{"id": "01…", "status": "acked"},
+	{"set-escalation", "gives an escalation a status, acked if none is given", sample{"id": "01…", "status": "acked"},
 		plain(func(p *Person, in told) error { def(&in.Status, "acked"); return p.SetEscalation(in.ID, in.Status) })},
-	{"resolve-alert", "resolves an alert, by id or deduplication key", o{"id": "…"},
+	{"resolve-alert", "resolves an alert, by id or deduplication key", sample{"id": "…"},
 		plain(func(p *Person, in told) error { return p.ResolveAlert(in.ID) })},
-	{"attach-alert", "ties an alert, by id or deduplication key, to an incident", o{"incident": "INC-1", "id": "…"},
+	{"attach-alert", "ties an alert, by id or deduplication key, to an incident", sample{"incident": "INC-1", "id": "…"},
 		plain(func(p *Person, in told) error { return p.AttachAlert(in.Incident, in.ID) })},
-	{"create-postmortem", "writes a post-mortem document; answers its id", o{"incident": "INC-1", "title": "…", "content": "…"},
+	{"create-postmortem", "writes a post-mortem document; answers its id", sample{"incident": "INC-1", "title": "…", "content": "…"},
 		func(p *Person, in told) (string, error) { return p.CreatePostmortem(in.Incident, in.Title, in.Content) }},
-	{"set-postmortem", "gives a post-mortem document a status: in_progress, in_review, completed", o{"id": "01…", "status": "completed"},
+	{"set-postmortem", "gives a post-mortem document a status: in_progress, in_review, completed", sample{"id": "01…", "status": "completed"},
 		plain(func(p *Person, in told) error { def(&in.Status, "completed"); return p.SetPostmortem(in.ID, in.Status) })},
 }
 
@@ -112,7 +113,7 @@ func personTable() []control {
 				return nil, err
 			}
 			ref, err := s.As(r.PathValue("email")).Declare(in)
-			return o{"ok": err == nil, "incident": ref}, err
+			return sample{"ok": err == nil, "incident": ref}, err
 		}}}
 	for _, d := range deeds {
 		out = append(out, control{Method: "POST", Path: "/_sim/as/{email}/" + d.verb, Does: d.does, Example: d.example,
@@ -125,7 +126,7 @@ func personTable() []control {
 				if err != nil {
 					return nil, fmt.Errorf("%s: %w", d.verb, err)
 				}
-				answer := o{"ok": true}
+				answer := sample{"ok": true}
 				if id != "" {
 					answer["id"] = id
 				}

@@ -185,7 +185,7 @@ func (s *Simulator) createPath(c *call) (int, any, *apiError) {
 			return no(refuse("team_ids", codeNotFound, "no such team"))
 		}
 	}
-	v := EscalationPath{ID: s.newID(), Name: in.Name, Path: in.Path, TeamIDs: slices.Concat([]string{}, in.TeamIDs), RepeatConfig: in.RepeatConfig, WorkingHours: in.WorkingHours}
+	v := EscalationPath{ID: s.newID(), Name: in.Name, Path: in.Path, TeamIDs: listOf(in.TeamIDs), RepeatConfig: in.RepeatConfig, WorkingHours: in.WorkingHours}
 	s.settings.paths = append(s.settings.paths, v)
 	return created("escalation_path", v)
 }

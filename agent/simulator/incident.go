@@ -63,7 +63,7 @@ func (s *Simulator) show(i *incident) Incident {
 		ID: i.id, Reference: s.reference(i), Name: i.name, Summary: i.summary, Status: *a.status(i.status), Mode: i.mode, Visibility: i.visibility,
 		Permalink: fmt.Sprintf("https://app.incident.io/%s/incidents/%d", s.o.OrgSlug, i.number), CallURL: i.callURL,
 		SlackTeamID: "T02A1FSLE8J", SlackChannelID: "C" + i.id[len(i.id)-10:], SlackChannelName: i.slackName,
-		PostmortemDocumentIDs: slices.Concat([]string{}, i.docs), PostmortemDocumentURL: i.docURL,
+		PostmortemDocumentIDs: listOf(i.docs), PostmortemDocumentURL: i.docURL,
 		RoleAssignments: []RoleAssignment{}, CustomFieldEntries: []FieldEntry{}, TimestampValues: []TimestampValue{},
 		Creator: i.creator, CreatedAt: i.created, UpdatedAt: i.updated,
 	}

@@ -127,7 +127,7 @@ func (p *Person) UnassignRole(ref, role string) error {
 func (p *Person) role(ref, role string, user func() (string, error)) error {
 	return p.on(ref, func(i *incident, by Actor) error {
 		n := slices.IndexFunc(p.s.settings.roles, func(r Role) bool {
-			return r.ID == role || strings.EqualFold(r.Name, role) || r.RoleType == role || r.Shortform == role
+			return r.ID == role || strings.EqualFold(r.Name, role) || r.RoleType == role || (r.Shortform != "" && r.Shortform == role)
 		})
 		if n < 0 {
 			return fmt.Errorf("role %q: there is none", role)

@@ -17,7 +17,7 @@ func (p *Person) CreateAction(ref, description string) (id string, err error) {
 // CreateFollowUp adds a follow-up, assigned to the person himself, and returns its id.
 func (p *Person) CreateFollowUp(ref, title, description string, labels ...string) (id string, err error) {
 	err = p.on(ref, func(i *incident, by Actor) error {
-		id = p.s.addFollowUp(i, by, FollowUp{Title: title, Description: description, Labels: slices.Concat([]string{}, labels), Assignee: by.User}).ID
+		id = p.s.addFollowUp(i, by, FollowUp{Title: title, Description: description, Labels: listOf(labels), Assignee: by.User}).ID
 		return nil
 	})
 	return id, err

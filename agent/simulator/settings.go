@@ -22,7 +22,7 @@ func whole[T any](c *call, name string, list []T) (int, any, *apiError) {
 	if e := c.q.done(); e != nil {
 		return no(e)
 	}
-	return ok(name, slices.Concat([]T{}, list))
+	return ok(name, listOf(list))
 }
 
 func (s *Simulator) listSeverities(c *call) (int, any, *apiError) {
@@ -177,14 +177,13 @@ func (s *Simulator) createRole(c *call) (int, any, *apiError) {
 		Name         string `json:"name" rule:"required,max=50"`
 		Description  string `json:"description" rule:"required"`
 		Instructions string `json:"instructions" rule:"present"`
-		Shortform    string `json:"shortform"`
+		Shortform    string `json:"shortform" rule:"present"`
 	}
 	if e := decode(c.body, &in); e != nil {
 		return no(e)
 	}
 	at := s.now()
 	v := Role{ID: s.newID(), Name: in.Name, Description: in.Description, Instructions: in.Instructions, Shortform: in.Shortform, RoleType: "custom", CreatedAt: at, UpdatedAt: at}
-	def(&v.Shortform, strings.ToLower(strings.Fields(in.Name)[0]))
 	s.settings.roles = append(s.settings.roles, v)
 	return created("incident_role", v)
 }

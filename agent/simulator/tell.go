@@ -60,7 +60,7 @@ func (s *Simulator) tellFollowUp(event string, f *FollowUp) {
 }
 
 // postmortemWords are the words of the webhook for the statuses of a document, which are not those of the API.
-var postmortemWords = map[string]string{"in_progress": "in_progress", "in_review": "review", "completed": "complete"}
+var postmortemWords = map[string]string{"in_progress": "created", "in_review": "review", "completed": "complete"}
 
 func (s *Simulator) tellPostmortem(d *Postmortem, before string) {
 	const event = "postmortem_document_status_updated_v1"

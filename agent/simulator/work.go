@@ -73,7 +73,7 @@ func (s *Simulator) createFollowUp(c *call) (int, any, *apiError) {
 	if e != nil {
 		return no(e)
 	}
-	f := FollowUp{Title: in.Title, Description: in.Description, Labels: slices.Concat([]string{}, in.Labels), Assignee: u}
+	f := FollowUp{Title: in.Title, Description: in.Description, Labels: listOf(in.Labels), Assignee: u}
 	if in.AssigneeTeamID != "" {
 		t := known(&s.settings, s.settings.team(in.AssigneeTeamID), in.AssigneeTeamID)
 		if t == nil {
