@@ -22,6 +22,14 @@ type wish struct {
 	at   time.Time
 }
 
+// change names the wish for people.
+func (w wish) change() string {
+	if w.word == "" {
+		return "change"
+	}
+	return "change to " + w.word
+}
+
 // wished goes through the pending events, oldest first, and returns the last wish for a field. want returns what an
 // event wants of it, empty if nothing.
 func (w *comparison) wished(want func(Event) string) (last wish) {
@@ -41,11 +49,11 @@ func (w *comparison) decide(field string, want wish, remoteAt time.Time, blocked
 	rule := cmp.Or(w.Rules.Conflict, ConflictLatest)
 	tigerops := rule == ConflictTigerOps || rule == ConflictLatest && want.at.After(remoteAt)
 	if tigerops && blocked == "" {
-		change := "change"
+		change := want.change()
 		if rule == ConflictLatest {
-			change = "later change"
+			change = "later " + change
 		}
-		return verdict{stands: fmt.Sprintf("TigerOps' %s to %s stands (conflict: %s)", change, want.word, rule)}
+		return verdict{stands: fmt.Sprintf("TigerOps' %s stands (conflict: %s)", change, rule)}
 	}
 	if w.next.Overruled == nil {
 		w.next.Overruled = make(map[string]int64)
@@ -55,7 +63,7 @@ func (w *comparison) decide(field string, want wish, remoteAt time.Time, blocked
 	if tigerops {
 		reason = blocked
 	}
-	return verdict{note: fmt.Sprintf("TigerOps' change to %s, not delivered yet, is overruled (%s).", want.word, reason)}
+	return verdict{note: fmt.Sprintf("TigerOps' %s, not delivered yet, is overruled (%s).", want.change(), reason)}
 }
 
 // statusConflict decides between the status that incident.io shows and the one that pending events want.
@@ -152,7 +160,7 @@ func (w *comparison) textConflict(field, remote string, text func(Incident) stri
 	case flatten(want.word) == flatten(remote):
 		return verdict{agree: true}
 	}
-	want.word = "its own text"
+	want.word = "" // a text is too long to be named
 	return w.decide(field, want, w.Look.Remote.UpdatedAt, "")
 }
 

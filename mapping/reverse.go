@@ -43,7 +43,7 @@ func StatusFromRemote(remote Status, r *Rules, d *Directory, current string) str
 		return cmp.Compare(rankOf(strings.EqualFold(a, remote.Name)), rankOf(strings.EqualFold(b, remote.Name)))
 	})
 	for _, w := range words {
-		if to := r.StatusMapping[w]; to == remote.ID || strings.EqualFold(to, remote.Name) {
+		if to := strings.TrimSpace(r.StatusMapping[w]); to == remote.ID || strings.EqualFold(to, remote.Name) {
 			return w
 		}
 	}
@@ -52,9 +52,9 @@ func StatusFromRemote(remote Status, r *Rules, d *Directory, current string) str
 			return w
 		}
 	}
-	if remote.Category != CategoryLive {
+	if remote.Category != CategoryLive && d != nil {
 		for _, w := range words {
-			if strings.EqualFold(r.StatusMapping[w], remote.Category) {
+			if to, ok := findStatus(r.StatusMapping[w], d); ok && to.Category == remote.Category {
 				return w
 			}
 		}
@@ -97,10 +97,10 @@ func SeverityFromRemote(remote *Severity, r *Rules, d *Directory, current string
 	if remote == nil {
 		return current
 	}
-	here := slices.Index(r.Severities, current)
+	here := severityIndex(current, r)
 	type distance struct{ mismatch, rank, steps int64 }
 	best, least := current, distance{mismatch: 2}
-	for i, word := range slices.Backward(r.Severities) { // the most severe first
+	for i, word := range slices.Backward(severities(r)) { // the most severe first
 		mapped, _ := SeverityFor(State{Incident: Incident{Severity: word}}, r, d)
 		if mapped == nil {
 			continue
@@ -111,6 +111,9 @@ func SeverityFromRemote(remote *Severity, r *Rules, d *Directory, current string
 		}
 		if here >= 0 {
 			dist.steps = int64(max(i-here, here-i))
+		}
+		if i == here {
+			word = current // in TigerOps' own spelling
 		}
 		if cmp.Or(cmp.Compare(dist.mismatch, least.mismatch), cmp.Compare(dist.rank, least.rank), cmp.Compare(dist.steps, least.steps)) < 0 {
 			best, least = word, dist
@@ -178,7 +181,10 @@ func sameUser(a, b User) bool {
 	if a.ID != "" && b.ID != "" {
 		return a.ID == b.ID
 	}
-	return a.Email != "" && strings.EqualFold(a.Email, b.Email)
+	if a.Email != "" && b.Email != "" {
+		return strings.EqualFold(a.Email, b.Email)
+	}
+	return a == b
 }
 
 func sameAssignment(a, b Assignment) bool { return a.Role.ID == b.Role.ID && sameUser(a.User, b.User) }
