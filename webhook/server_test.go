@@ -285,33 +285,64 @@ func TestSilentConnectionsKeepNobodyOut(t *testing.T) {
 	}
 }
 
+// telling is a listener that tells of each connection that it hands out.
+type telling struct {
+	net.Listener
+	came chan struct{}
+}
+
+func (l telling) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err == nil {
+		l.came <- struct{}{}
+	}
+	return conn, err
+}
+
 func TestBusyConnectionsMakeTheNextWait(t *testing.T) {
 	t.Parallel()
-	begun, finish := make(chan struct{}, 4), make(chan struct{})
-	addr := serve(t, &webhook.Server{Name: "x", MaxConns: 4, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/slow" {
+	const limit = 4
+	begun, first, rest := make(chan struct{}, limit), make(chan struct{}), make(chan struct{})
+	ln, err := webhook.Listen(t.Context(), "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	came := make(chan struct{}, limit+1)
+	serveOn(t, &webhook.Server{Name: "x", MaxConns: limit, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/first":
 			begun <- struct{}{}
-			<-finish
+			<-first
+		case "/rest":
+			begun <- struct{}{}
+			<-rest
 		}
 		fmt.Fprint(w, "hello")
-	})})
+	})}, telling{ln, came})
 	var busy []net.Conn
-	for range 4 {
-		conn := dial(t, addr)
-		fmt.Fprint(conn, "GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+	for i := range limit {
+		conn := dial(t, ln.Addr().String())
+		path := "/rest"
+		if i == limit-1 {
+			path = "/first"
+		}
+		fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path)
 		busy = append(busy, conn)
 		<-begun
+		<-came
 	}
-	next := dial(t, addr)
+	next := dial(t, ln.Addr().String())
 	fmt.Fprint(next, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-	close(finish) // each of the four is then idle, and one of them makes room
+	<-came
+	close(first) // that one is idle then, and makes room
 	if said := ended(t, next); !strings.Contains(said, "hello") {
 		t.Errorf("got %q", said)
 	}
-	for _, conn := range busy {
+	close(rest)
+	for i, conn := range busy {
 		answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
 		if err != nil || answer.StatusCode != 200 {
-			t.Errorf("a busy one was cut off: %v", err)
+			t.Errorf("busy connection %d was cut off: %v", i, err)
 		}
 	}
 }
