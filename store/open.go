@@ -43,6 +43,7 @@ type Options struct {
 
 	driver     string // of database/sql; tests make one that fails
 	migrations fs.FS
+	patience   time.Duration // instead of migrationPatience
 }
 
 // Store is the open database. Its methods may be used from any goroutine.
@@ -73,6 +74,9 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	}
 	if o.migrations == nil {
 		o.migrations = sqlmigrations.FS
+	}
+	if o.patience == 0 {
+		o.patience = migrationPatience
 	}
 	latest, err := latestVersion(o.migrations)
 	if err != nil {
@@ -117,7 +121,7 @@ func (s *Store) prepare(ctx context.Context, version, latest int) (err error) {
 			return err
 		}
 	} else if version < latest {
-		lock, err := takeOwnership(ctx, s.o.Path, s.sharing, migrationPatience)
+		lock, err := takeOwnership(ctx, s.o.Path, s.sharing, s.o.patience)
 		if errors.Is(err, ErrInUse) {
 			// The holder may have migrated it in the meantime.
 			if version, err := peek(ctx, s.o.driver, s.o.Path, latest); err != nil || version == latest {

@@ -1,0 +1,26 @@
+package store
+
+import (
+	"context"
+	"io/fs"
+	"time"
+)
+
+// WithDriver opens through another driver of database/sql.
+func (o Options) WithDriver(name string) Options { o.driver = name; return o }
+
+// WithMigrations opens with another schema.
+func (o Options) WithMigrations(migrations fs.FS) Options { o.migrations = migrations; return o }
+
+// WithPatience waits so long for a holder of the file that may be migrating it.
+func (o Options) WithPatience(d time.Duration) Options { o.patience = d; return o }
+
+// Busy runs a member in the writer's queue that blocks it until release is closed, so that what comes behind waits
+// for one batch. begun is closed once it runs.
+func (s *Store) Busy(begun chan<- struct{}, release <-chan struct{}) {
+	s.writer.between(context.Background(), "holding the writer", func(*tx) error {
+		close(begun)
+		<-release
+		return nil
+	})
+}

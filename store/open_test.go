@@ -1,0 +1,378 @@
+package store_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/tigerops/tigerops-incidentio/sqlmigrations"
+	"github.com/tigerops/tigerops-incidentio/store"
+)
+
+// later is the schema of a program to come.
+func later(t testing.TB) fs.FS {
+	t.Helper()
+	first, err := fs.ReadFile(sqlmigrations.FS, "00001_schema.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fstest.MapFS{
+		"00001_schema.sql": {Data: first},
+		"00002_later.sql":  {Data: []byte("-- +goose Up\nCREATE TABLE later (x TEXT) STRICT;\nPRAGMA user_version = 2;\n")},
+	}
+}
+
+func TestOpenMakesAFileWithTheSettingsThatThePromisesNeed(t *testing.T) {
+	t.Parallel()
+	o := options(t)
+	o.Path = filepath.Join(filepath.Dir(o.Path), "made", "here", "test.db")
+	open(t, o)
+	db := stranger(t, o.Path)
+	for pragma, want := range map[string]string{
+		"journal_mode": "wal", "auto_vacuum": "2", "user_version": "1", "application_id": fmt.Sprint(sqlmigrations.ApplicationID),
+	} {
+		equal(t, pragma, get(t, db, "PRAGMA "+pragma), want)
+	}
+	for path, want := range map[string]fs.FileMode{
+		filepath.Dir(o.Path): 0o700, o.Path: 0o600, o.Path + "-wal": 0o600, o.Path + "-shm": 0o600, o.Path + ".lock": 0o600,
+	} {
+		equal(t, "mode of "+filepath.Base(path), must[fs.FileInfo](t)(os.Stat(path)).Mode().Perm(), want)
+	}
+}
+
+func TestAnAwkwardPathIsTakenLiterally(t *testing.T) {
+	t.Parallel()
+	o := options(t)
+	o.Path = filepath.Join(filepath.Dir(o.Path), "a b?c#d%41&e.db")
+	s := open(t, o)
+	insert(t, s, event("a", "TIG-1"))
+	if _, err := os.Stat(o.Path); err != nil {
+		t.Error(err)
+	}
+	ok(t, s.Backup(ctx, o.Path+".copy ?"))
+}
+
+func TestFilesAreSharedThroughASetgidDirectory(t *testing.T) {
+	t.Parallel()
+	o := options(t)
+	ok(t, os.Chmod(filepath.Dir(o.Path), fs.ModeSetgid|0o770))
+	s := open(t, o)
+	insert(t, s, event("a", "TIG-1"))
+	for _, suffix := range []string{"", "-wal", "-shm", ".lock"} {
+		equal(t, "mode of the file"+suffix, must[fs.FileInfo](t)(os.Stat(o.Path+suffix)).Mode().Perm(), 0o660)
+	}
+}
+
+func TestFilesAreSharedThroughAGroupThatIsNamed(t *testing.T) {
+	t.Parallel()
+	g, err := user.LookupGroupId(fmt.Sprint(os.Getgid()))
+	if err != nil {
+		t.Skip("this user's group has no name:", err)
+	}
+	o := options(t)
+	ok(t, open(t, o).Close()) // private at first
+	o.Group = g.Name
+	open(t, o)
+	for _, suffix := range []string{"", "-wal", "-shm", ".lock"} {
+		equal(t, "mode of the file"+suffix, must[fs.FileInfo](t)(os.Stat(o.Path+suffix)).Mode().Perm(), 0o660)
+	}
+	o.Path = filepath.Join(filepath.Dir(o.Path), "new", "test.db")
+	open(t, o)
+	equal(t, "mode of the new directory", must[fs.FileInfo](t)(os.Stat(filepath.Dir(o.Path))).Mode(), fs.ModeDir|fs.ModeSetgid|0o770)
+
+	o.Group = "no-such-group-here"
+	if _, err := store.Open(ctx, o); err == nil {
+		t.Error("a group that does not exist was accepted")
+	}
+}
+
+func TestOneProcessOwnsTheFile(t *testing.T) {
+	t.Parallel()
+	o := options(t)
+	s := open(t, o)
+	_, err := store.Open(ctx, o)
+	if !errors.Is(err, store.ErrInUse) || !strings.Contains(err.Error(), fmt.Sprint("process ", os.Getpid())) || !strings.Contains(err.Error(), o.Path) {
+		t.Errorf("a second owner got %v", err)
+	}
+	beside := o
+	beside.Owner = false
+	insert(t, open(t, beside), event("a", "TIG-1"))
+	ok(t, s.Close())
+	ok(t, s.Close())
+	if _, err := os.Stat(o.Path + ".lock"); err != nil {
+		t.Error("the lock file is gone:", err)
+	}
+	open(t, o)
+}
+
+func TestAnEventCanBePutInBeforeTheAgentEverRan(t *testing.T) {
+	t.Parallel()
+	o := options(t)
+	o.Owner = false
+	s := open(t, o)
+	insert(t, s, event("a", "TIG-1"))
+	o.Owner = true
+	if heads, _, err := open(t, o).Heads(ctx); err != nil || len(heads) != 1 {
+		t.Errorf("heads %v, %v", heads, err)
+	}
+}
+
+func TestANewerFileIsRefusedUntouched(t *testing.T) {
+	t.Parallel()
+	for name, crashed := range map[string]bool{"closed": false, "with a WAL": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := options(t)
+			s := open(t, o.WithMigrations(later(t)))
+			insert(t, s, event("a", "TIG-1"))
+			path := o.Path
+			if crashed {
+				// As kill -9 leaves it: all that is newer stands in the WAL alone.
+				path = filepath.Join(t.TempDir(), "crashed.db")
+				copyCrashed(t, o.Path, path)
+			}
+			ok(t, s.Close())
+			o.Path = path
+			before := filesBeside(t, path)
+			for _, owner := range []bool{true, false} {
+				o.Owner = owner
+				_, err := store.Open(ctx, o)
+				if !errors.Is(err, store.ErrNewer) || !strings.Contains(err.Error(), "version 2") || !strings.Contains(err.Error(), "up to 1") {
+					t.Errorf("got %v", err)
+				}
+			}
+			after := filesBeside(t, path)
+			delete(after, filepath.Base(path)+"-shm") // SQLite's index of the WAL, no data
+			delete(before, filepath.Base(path)+"-shm")
+			sameFiles(t, after, before)
+		})
+	}
+}
+
+// copyCrashed copies a live database with its WAL through a process of its own: this one must not open and close
+// files that SQLite holds locks on.
+func copyCrashed(t testing.TB, from, to string) {
+	t.Helper()
+	for _, suffix := range []string{"", "-wal"} {
+		run(t, "cp", from+suffix, to+suffix)
+	}
+}
+
+func TestAStrangersFileIsRefusedUntouched(t *testing.T) {
+	t.Parallel()
+	for name, fill := range map[string]func(t *testing.T, path string){
+		"another program's tables": func(t *testing.T, path string) {
+			exec(t, stranger(t, path), "CREATE TABLE theirs (x); INSERT INTO theirs VALUES (1)")
+		},
+		"another program's id":      func(t *testing.T, path string) { exec(t, stranger(t, path), "PRAGMA application_id = 77") },
+		"another program's version": func(t *testing.T, path string) { exec(t, stranger(t, path), "PRAGMA user_version = 3") },
+		"no SQLite file":            func(t *testing.T, path string) { ok(t, os.WriteFile(path, bytes.Repeat([]byte("text "), 1000), 0o600)) },
+		"a directory":               func(t *testing.T, path string) { ok(t, os.Mkdir(path, 0o700)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := options(t)
+			fill(t, o.Path)
+			before := filesBeside(t, o.Path)
+			for _, owner := range []bool{true, false} {
+				o.Owner = owner
+				if _, err := store.Open(ctx, o); !errors.Is(err, store.ErrForeign) || !strings.Contains(err.Error(), o.Path) {
+					t.Errorf("got %v", err)
+				}
+			}
+			sameFiles(t, filesBeside(t, o.Path), before)
+		})
+	}
+}
+
+func TestAnEmptyFileIsFilled(t *testing.T) {
+	t.Parallel()
+	o := options(t)
+	ok(t, os.WriteFile(o.Path, nil, 0o600))
+	insert(t, open(t, o), event("a", "TIG-1"))
+}
+
+func TestACopyIsKeptBeforeAMigration(t *testing.T) {
+	t.Parallel()
+	o := options(t)
+	s := open(t, o)
+	insert(t, s, event("a", "TIG-1"))
+	ok(t, s.Close())
+	open(t, o.WithMigrations(later(t)))
+	equal(t, "version", get(t, stranger(t, o.Path), "PRAGMA user_version"), "2")
+	copies := must[[]string](t)(filepath.Glob(o.Path + ".backup-v1-*"))
+	if len(copies) != 1 {
+		t.Fatalf("copies: %v", copies)
+	}
+	equal(t, "mode of the copy", must[fs.FileInfo](t)(os.Stat(copies[0])).Mode().Perm(), 0o600)
+	o.Path = copies[0]
+	old := open(t, o)
+	if e, err := old.Event(ctx, 1); err != nil || e.EventID != "a" {
+		t.Errorf("the copy holds %v, %v", e, err)
+	}
+}
+
+func TestNoCopyIsKeptOfAFileWithoutData(t *testing.T) {
+	t.Parallel()
+	o := options(t)
+	ok(t, open(t, o).Close())
+	open(t, o.WithMigrations(later(t)))
+	if copies := must[[]string](t)(filepath.Glob(o.Path + ".backup-*")); len(copies) != 0 {
+		t.Errorf("copies: %v", copies)
+	}
+}
+
+func TestAMigrationThatFailsLeavesTheOldVersion(t *testing.T) {
+	t.Parallel()
+	o := options(t)
+	s := open(t, o)
+	insert(t, s, event("a", "TIG-1"))
+	ok(t, s.Close())
+	bad := later(t).(fstest.MapFS)
+	bad["00002_later.sql"] = &fstest.MapFile{Data: []byte("-- +goose Up\nCREATE TABLE later (x TEXT) STRICT;\nDROP TABLE nowhere;\nPRAGMA user_version = 2;\n")}
+	if _, err := store.Open(ctx, o.WithMigrations(bad)); err == nil {
+		t.Fatal("the migration did not fail")
+	}
+	e, err := open(t, o).Event(ctx, 1)
+	if err != nil || e.EventID != "a" {
+		t.Errorf("the old version reads %v, %v", e, err)
+	}
+	equal(t, "tables of the failed migration", get(t, stranger(t, o.Path), "SELECT count(*) FROM sqlite_schema WHERE name = 'later'"), "0")
+}
+
+func TestOnlyTheOwnerMigrates(t *testing.T) {
+	t.Parallel()
+	o := options(t)
+	agent := open(t, o)
+	beside := o
+	beside.Owner = false
+	_, err := store.Open(ctx, beside.WithMigrations(later(t)).WithPatience(20*time.Millisecond))
+	if !errors.Is(err, store.ErrOlder) || !strings.Contains(err.Error(), "restart the agent") {
+		t.Errorf("beside an older agent: %v", err)
+	}
+	reader := o
+	reader.ReadOnly = true
+	if _, err := store.Open(ctx, reader.WithMigrations(later(t))); !errors.Is(err, store.ErrOlder) {
+		t.Errorf("a reader of an older file: %v", err)
+	}
+	ok(t, agent.Close())
+	enqueue := open(t, beside.WithMigrations(later(t)))
+	insert(t, enqueue, event("a", "TIG-1"))
+	// It took the ownership for that moment alone.
+	open(t, o.WithMigrations(later(t)))
+}
+
+func TestAReaderWritesNothing(t *testing.T) {
+	t.Parallel()
+	o := options(t)
+	reader := o
+	reader.ReadOnly = true
+	if _, err := store.Open(ctx, reader); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a missing file: %v", err)
+	}
+	if found := filesBeside(t, o.Path); len(found) != 0 {
+		t.Errorf("a reader made %v", found)
+	}
+	s := open(t, o)
+	insert(t, s, event("a", "TIG-1"))
+	r := open(t, reader)
+	if e, err := r.Event(ctx, 1); err != nil || e.EventID != "a" {
+		t.Errorf("read %v, %v", e, err)
+	}
+	if _, err := r.InsertEvents(ctx, [][]byte{event("b", "TIG-1")}); !errors.Is(err, store.ErrReadOnly) {
+		t.Errorf("a reader's insert: %v", err)
+	}
+	if _, err := r.Status(ctx); err != nil {
+		t.Error(err)
+	}
+	ok(t, r.Backup(ctx, o.Path+".copy"))
+}
+
+func TestWhatWasCutOffInCreationIsTakenUp(t *testing.T) {
+	t.Parallel()
+	o := options(t)
+	// The moment after the file was marked and before its first migration.
+	db := stranger(t, o.Path)
+	exec(t, db, fmt.Sprintf("PRAGMA application_id = %d", sqlmigrations.ApplicationID))
+	exec(t, db, "CREATE TABLE goose_db_version (id INTEGER PRIMARY KEY AUTOINCREMENT, version_id INTEGER NOT NULL, is_applied INTEGER NOT NULL, tstamp TIMESTAMP DEFAULT (datetime('now')))")
+	exec(t, db, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (0, 1)")
+	ok(t, db.Close())
+	insert(t, open(t, o), event("a", "TIG-1"))
+}
+
+func TestAClosedStoreRefuses(t *testing.T) {
+	t.Parallel()
+	s := open(t, options(t))
+	ok(t, s.Close())
+	if _, err := s.InsertEvents(ctx, [][]byte{event("a", "TIG-1")}); !errors.Is(err, store.ErrClosed) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := s.Event(ctx, 1); err == nil {
+		t.Error("a closed store was read")
+	}
+}
+
+func TestCheckpointsAreSteadyAndLeftToLitestreamWhereItIs(t *testing.T) {
+	t.Parallel()
+	for name, litestream := range map[string]bool{"alone": false, "with Litestream": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := options(t)
+			s := open(t, o)
+			db := stranger(t, o.Path)
+			if litestream {
+				exec(t, db, "CREATE TABLE _litestream_seq (id INTEGER PRIMARY KEY, seq INTEGER); INSERT INTO _litestream_seq VALUES (1, 7)")
+				ok(t, s.Checkpoint(ctx)) // as the agent does it from time to time; here it finds the tables
+			}
+			for i := range 60 {
+				insert(t, s, append(event(fmt.Sprint("e", i), "TIG-1"), bytes.Repeat([]byte(" "), 100_000)...))
+			}
+			wal := must[fs.FileInfo](t)(os.Stat(o.Path + "-wal")).Size()
+			var busy, log, moved int
+			ok(t, db.QueryRow("PRAGMA wal_checkpoint(NOOP)").Scan(&busy, &log, &moved))
+			if litestream {
+				equal(t, "pages moved behind Litestream's back", moved, 0)
+				ok(t, s.Close())
+				o.Owner = false
+				open(t, o)
+				equal(t, "Litestream's row", get(t, db, "SELECT seq FROM _litestream_seq"), "7")
+			} else if wal > 4<<20 {
+				t.Errorf("the WAL has grown to %d bytes", wal)
+			}
+		})
+	}
+}
+
+// filesBeside reads all files whose names begin with the database's, none of which may be open in this process.
+func filesBeside(t testing.TB, path string) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	for _, name := range must[[]string](t)(filepath.Glob(path + "*")) {
+		if info, err := os.Stat(name); err == nil && info.Mode().IsRegular() {
+			found[filepath.Base(name)] = bytesOf(t, name)
+		}
+	}
+	return found
+}
+
+func sameFiles(t testing.TB, got, want map[string]string) {
+	t.Helper()
+	for name, bytes := range want {
+		if got[name] != bytes {
+			t.Errorf("%s was changed", name)
+		}
+	}
+	for name := range got {
+		if _, was := want[name]; !was {
+			t.Errorf("%s was made", name)
+		}
+	}
+}
