@@ -3,6 +3,7 @@ package webhook
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -137,8 +138,8 @@ func (l *listener) guarded(h handle) handle {
 func (l *listener) wrap(h handle) httprouter.Handle {
 	return func(w http.ResponseWriter, r *http.Request, p httprouter.Params) {
 		err := h(w, r, p)
-		if err == nil {
-			return
+		if err == nil || r.Context().Err() != nil && errors.Is(err, context.Canceled) {
+			return // or nobody is there any more to be told, and the reading was ended for that
 		}
 		e := asError(err)
 		if l.Observe != nil {

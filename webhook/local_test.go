@@ -391,6 +391,23 @@ func TestLocalTellsWhyItIsNotReady(t *testing.T) {
 	}
 }
 
+func TestLocalSaysNothingOfAReaderThatLeft(t *testing.T) {
+	t.Parallel()
+	f := newFake()
+	l := f.local()
+	ctx, leave := context.WithCancel(t.Context())
+	l.Status = func(ctx context.Context) (any, error) {
+		leave()
+		return nil, fmt.Errorf("read the status: %w", ctx.Err())
+	}
+	r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/v1/status", nil)
+	r.RemoteAddr, r.Host = here.remote, here.host
+	l.Handler().ServeHTTP(httptest.NewRecorder(), r)
+	if logged, noted := f.log.all(), f.notes.all(); len(logged)+len(noted) > 0 {
+		t.Errorf("logged %q, observed %q", logged, noted)
+	}
+}
+
 func TestLocalNeedsEveryFunction(t *testing.T) {
 	t.Parallel()
 	defer func() {

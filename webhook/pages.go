@@ -25,6 +25,7 @@ var pageFiles embed.FS
 var pages = template.Must(template.New("").Funcs(template.FuncMap{
 	"path":  url.PathEscape,
 	"when":  when,
+	"next":  next,
 	"chart": newChart,
 	"count": count,
 	"tone":  tone,
@@ -191,6 +192,17 @@ func when(now, t time.Time) template.HTML {
 	t = t.UTC()
 	// Digits and fixed words only.
 	return template.HTML(fmt.Sprintf(`<time datetime="%s" title="%s UTC">%s</time>`, t.Format(time.RFC3339), t.Format("2006-01-02 15:04:05"), ago(now.Sub(t))))
+}
+
+// next shows when something planned comes; what is due is shown so.
+func next(now, t time.Time) template.HTML {
+	switch {
+	case t.IsZero():
+		return "–"
+	case !t.After(now):
+		return "now"
+	}
+	return when(now, t)
 }
 
 func ago(d time.Duration) string {

@@ -30,7 +30,7 @@ func (f *fake) withPage() *fake {
 			Reference: "INC-7", Permalink: "https://app.incident.io/acme/incidents/7", IncidentIOStatus: "Monitoring", UpdatedAt: now.Add(-time.Minute),
 		}},
 		Dead:    []webhook.PageEvent{{ID: 12, EventID: "evt_12", Type: "incident.updated", Incident: "TIG/1 ?", Reason: "422 severity_id: no such severity", Attempts: 3, CreatedAt: now.Add(-time.Hour)}},
-		Waiting: []webhook.PageEvent{{ID: 13, EventID: "evt_13", Type: "incident.resolved", Incident: "TIG/1 ?", CreatedAt: now, NextAttempt: now.Add(90 * time.Second)}},
+		Waiting: []webhook.PageEvent{{ID: 13, EventID: "evt_13", Type: "incident.resolved", Incident: "TIG/1 ?", CreatedAt: now, NextAttempt: now.Add(90 * time.Second)}, {ID: 14, Type: "incident.updated", NextAttempt: now.Add(-90 * time.Second)}},
 	}
 	return f
 }
@@ -46,7 +46,7 @@ func TestPageShowsBothSides(t *testing.T) {
 		"1 dead event", "incident.io refuses the key", "no option API Gateway", "run setup", "3 min ago", ">never<", "1.2.3",
 		"INC-7", `href="https://app.incident.io/acme/incidents/7"`, "Monitoring", `href="/incidents/TIG%2F1%20%3F"`,
 		"422 severity_id: no such severity", `action="/outbox/12/retry"`, `action="/outbox/12/discard"`,
-		"in 90 s", "3 delivered, 1 failed attempt", "2 changes", "&lt;script&gt;alert(1)&lt;/script&gt;",
+		"in 90 s", `data-label="Next">now<`, "3 delivered, 1 failed attempt", "2 changes", "&lt;script&gt;alert(1)&lt;/script&gt;",
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page lacks %q", want)
