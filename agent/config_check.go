@@ -136,7 +136,7 @@ func (l *loader) checkNames() {
 				l.wrong(key, `write it like "$.incident.region"`, "is no path into the event")
 			}
 		case !slices.Contains(customFields, name):
-			best, near := nearest(name, customFields)
+			best, near := Nearest(name, customFields)
 			mend := fmt.Sprintf("the nearest known field is %q; any other path of the event is written like \"$.incident.%s\"", best, name)
 			if near {
 				mend = fmt.Sprintf("did you mean %q?", best)
@@ -150,7 +150,7 @@ func (l *loader) checkNames() {
 		target[field] = name
 	}
 	for _, name := range sorted(r.StatusMapping) {
-		if best, near := nearest(name, statuses); near && best != name {
+		if best, near := Nearest(name, statuses); near && best != name {
 			l.odd("status_mapping."+name, fmt.Sprintf("did you mean %q?", best), "TigerOps has no status of this name that is known here")
 		}
 	}

@@ -119,7 +119,7 @@ func (l *loader) misspelt(names []string) {
 		if value == "" || !strings.HasPrefix(name, "AGENT_") && !strings.HasPrefix(name, "INCIDENT_IO_") && !strings.HasPrefix(name, "TIGEROPS_") {
 			continue
 		}
-		best, _ := nearest(name, names)
+		best, _ := Nearest(name, names)
 		if d := distance(name, best); d > 0 && d <= 2 {
 			l.warnOnce(Finding{Source: Source{Variable: name}, Message: "is read by nobody", Mend: fmt.Sprintf("did you mean %s?", best)})
 		}

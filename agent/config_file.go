@@ -196,7 +196,7 @@ func (f *file) mapping(key string, n ast.Node) {
 
 // unknown is the fault of a key that means nothing, with the nearest that does.
 func (f *file) unknown(at Source, path, name string, known []string) {
-	best, near := nearest(name, known)
+	best, near := Nearest(name, known)
 	mend := fmt.Sprintf("the nearest known key is %q", best)
 	if near {
 		mend = fmt.Sprintf("did you mean %q?", best)

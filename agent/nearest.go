@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// nearest returns the word of words that takes the fewest changed letters to reach, and whether it is near enough to
+// Nearest returns the word of words that takes the fewest changed letters to reach, and whether it is near enough to
 // be what somebody meant to write. A word cut short, or with something behind it, is near.
-func nearest(word string, words []string) (best string, near bool) {
+func Nearest(word string, words []string) (best string, near bool) {
 	least := -1
 	for _, w := range words {
 		a, b := strings.ToLower(word), strings.ToLower(w)
@@ -48,7 +48,7 @@ func distance(a, b string) int {
 
 // meant is the mend for a word that is none of words.
 func meant(word string, words []string) string {
-	if best, near := nearest(word, words); near {
+	if best, near := Nearest(word, words); near {
 		return fmt.Sprintf("did you mean %q?", best)
 	}
 	return ""

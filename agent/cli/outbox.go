@@ -1,0 +1,241 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tigerops/tigerops-incidentio/agent"
+)
+
+func (a *app) outboxCommand() *cobra.Command {
+	return group(&cobra.Command{
+		Use:   "outbox",
+		Short: "Look after the events on their way to incident.io",
+		Long: `Looks after the events on their way to incident.io. An event that was given up is dead: it is kept, and later events
+of its incident wait behind it until it is retried or discarded.`,
+	}, a.outboxListCommand(), a.outboxRetryCommand(), a.outboxDiscardCommand())
+}
+
+func (a *app) outboxListCommand() *cobra.Command {
+	var q agent.OutboxQuery
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List events",
+		Example: `  tigerops-incidentio outbox list --state dead
+  tigerops-incidentio outbox list --incident TIG-4711 --json`,
+		Args: takes(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := oneOf(cmd, "state", q.State, "pending", "done", "skipped", "dead"); err != nil {
+				return err
+			}
+			if err := positive(cmd, q.Limit); err != nil {
+				return err
+			}
+			return a.withDesk(cmd.Context(), agent.ToRead, func(d *agent.Desk) error {
+				events, err := d.Outbox(cmd.Context(), q)
+				if err != nil {
+					return fmt.Errorf("list events: %w", err)
+				}
+				if asJSON {
+					return a.printJSON(eventsJSON(events))
+				}
+				a.listEvents(events, time.Now())
+				a.bounded(len(events), q.Limit)
+				return nil
+			})
+		},
+	}
+	cmd.Flags().StringVar(&q.State, "state", "", "only `STATE`: pending, done, skipped or dead")
+	cmd.Flags().StringVar(&q.Incident, "incident", "", "only of the TigerOps incident `ID`")
+	cmd.Flags().IntVar(&q.Limit, "limit", 100, "at most `N`")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func (a *app) outboxRetryCommand() *cobra.Command {
+	var all, dry bool
+	cmd := &cobra.Command{
+		Use:   "retry ID… | --all-dead",
+		Short: "Try dead events anew",
+		Long:  `Tries dead events anew, as if they had just come in; their age counts from now on.`,
+		Example: `  tigerops-incidentio outbox retry 17 18
+  tigerops-incidentio outbox retry --all-dead --dry-run`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ids, err := chosen(cmd, args, all, "all-dead")
+			if err != nil {
+				return err
+			}
+			return a.withDesk(cmd.Context(), agent.ToWrite, func(d *agent.Desk) error {
+				if err := a.deadOnly(cmd.Context(), d, ids); err != nil {
+					return err
+				}
+				if dry {
+					return a.wouldTouch(cmd.Context(), d, ids, "would be tried anew")
+				}
+				n, err := d.RetryEvents(cmd.Context(), ids...)
+				if err != nil {
+					return fmt.Errorf("retry events: %w", err)
+				}
+				a.print("%s will be tried anew", count(n, "event"))
+				return nil
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&all, "all-dead", false, "all dead events")
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "only tell which events it would be")
+	return cmd
+}
+
+func (a *app) outboxDiscardCommand() *cobra.Command {
+	var reason string
+	var dry bool
+	cmd := &cobra.Command{
+		Use:   "discard ID… --reason TEXT",
+		Short: "Give up dead events for good",
+		Long: `Gives up dead events for good: they end as skipped, with the reason, and later events of their incidents go on.
+Nothing of them is sent.`,
+		Example: `  tigerops-incidentio outbox discard 17 --reason "done by hand in INC-123"`,
+		Args:    takes("ID…"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ids, err := chosen(cmd, args, false, "")
+			if err != nil {
+				return err
+			}
+			if strings.TrimSpace(reason) == "" {
+				return usage(cmd, "--reason is missing: say why, for those who look later")
+			}
+			return a.withDesk(cmd.Context(), agent.ToWrite, func(d *agent.Desk) error {
+				if err := a.deadOnly(cmd.Context(), d, ids); err != nil {
+					return err
+				}
+				if dry {
+					return a.wouldTouch(cmd.Context(), d, ids, "would be discarded")
+				}
+				n, err := d.DiscardEvents(cmd.Context(), reason, ids...)
+				if err != nil {
+					return fmt.Errorf("discard events: %w", err)
+				}
+				a.print("%s discarded", count(n, "event"))
+				return nil
+			})
+		},
+	}
+	cmd.Flags().StringVar(&reason, "reason", "", "why, as `TEXT`")
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "only tell which events it would be")
+	return cmd
+}
+
+// deadOnly refuses the whole when one of the events is not there or not dead, so that nobody wonders which were.
+func (a *app) deadOnly(ctx context.Context, d *agent.Desk, ids []int64) error {
+	for _, id := range ids {
+		e, err := d.Event(ctx, id)
+		if err != nil {
+			return fmt.Errorf("event %d: %w", id, err)
+		}
+		if e.State != "dead" {
+			return fmt.Errorf("event %d is %s, not dead: nothing was changed", id, e.State)
+		}
+	}
+	return nil
+}
+
+// wouldTouch lists the events that a command would change; without ids all dead ones.
+func (a *app) wouldTouch(ctx context.Context, d *agent.Desk, ids []int64, what string) error {
+	var events []agent.Event
+	if len(ids) == 0 {
+		s, err := d.Status(ctx)
+		if err != nil {
+			return fmt.Errorf("count dead events: %w", err)
+		}
+		if s.Dead > 0 {
+			if events, err = d.Outbox(ctx, agent.OutboxQuery{State: "dead", Limit: s.Dead}); err != nil {
+				return fmt.Errorf("list dead events: %w", err)
+			}
+		}
+	}
+	for _, id := range ids {
+		e, err := d.Event(ctx, id)
+		if err != nil {
+			return fmt.Errorf("event %d: %w", id, err)
+		}
+		events = append(events, e)
+	}
+	a.print("%s %s", count(len(events), "event"), what)
+	if len(events) > 0 {
+		a.listEvents(events, time.Now())
+	}
+	return nil
+}
+
+func (a *app) listEvents(events []agent.Event, now time.Time) {
+	if len(events) == 0 {
+		a.print("no events")
+		return
+	}
+	columns := []column{{name: "ID", right: true}, {name: "STATE"}, {name: "TYPE"}, {name: "INCIDENT", gives: true}, {name: "EVENT", gives: true},
+		{name: "AGE", right: true}, {name: "TRIES", right: true}, {name: "NEXT", right: true}, {name: "REASON", gives: true}}
+	var rows [][]string
+	for _, e := range events {
+		state, next := e.State, "-"
+		if e.State == "pending" {
+			switch {
+			case e.Parked:
+				state = "parked"
+			case !e.NextAttempt.IsZero() && e.NextAttempt.After(now):
+				next = ago(e.NextAttempt, now)
+			default:
+				next = "now"
+			}
+		}
+		rows = append(rows, []string{strconv.FormatInt(e.ID, 10), a.paintState(state), dash(e.Type), dash(e.IncidentKey), dash(e.EventID),
+			ago(e.CreatedAt, now), strconv.Itoa(e.Attempts), next, dash(e.Reason)})
+	}
+	a.table(columns, rows)
+}
+
+// bounded says that a list may go on.
+func (a *app) bounded(n, limit int) {
+	if n > 0 && n == limit {
+		a.print("… at most %d are listed: --limit for more", limit)
+	}
+}
+
+// eventJSON is an event as list --json prints it; names and times are those of the table.
+type eventJSON struct {
+	ID            int64           `json:"id"`
+	EventID       string          `json:"event_id"`
+	EventType     string          `json:"event_type"`
+	IncidentKey   string          `json:"incident_key,omitempty"`
+	State         string          `json:"state"`
+	Parked        bool            `json:"parked,omitempty"`
+	Reason        string          `json:"reason,omitempty"`
+	Attempts      int             `json:"attempts"`
+	FoldedInto    int64           `json:"folded_into,omitempty"`
+	NextAttemptAt *time.Time      `json:"next_attempt_at,omitempty"`
+	CreatedAt     time.Time       `json:"created_at"`
+	FinishedAt    *time.Time      `json:"finished_at,omitempty"`
+	Payload       json.RawMessage `json:"payload"`
+}
+
+func eventsJSON(events []agent.Event) []eventJSON {
+	all := make([]eventJSON, 0, len(events))
+	for _, e := range events {
+		all = append(all, eventJSON{ID: e.ID, EventID: e.EventID, EventType: e.Type, IncidentKey: e.IncidentKey, State: e.State, Parked: e.Parked, Reason: e.Reason,
+			Attempts: e.Attempts, FoldedInto: e.FoldedInto, NextAttemptAt: set(e.NextAttempt), CreatedAt: e.CreatedAt, FinishedAt: set(e.FinishedAt), Payload: e.Payload})
+	}
+	return all
+}
+
+func set(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}

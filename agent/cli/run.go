@@ -1,0 +1,78 @@
+package cli
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tigerops/tigerops-incidentio/agent"
+)
+
+func (a *app) runCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "run",
+		Short: "Run the agent until SIGTERM or SIGINT",
+		Long: `Runs the agent until SIGTERM or SIGINT: it then takes no more work, finishes what is in flight (at most 10 s)
+and exits 0. SIGHUP reads the configuration and the secrets again; a broken one is reported and the old one stays.
+
+It needs INCIDENT_IO_API_KEY; everything else has a default. One agent at a time owns the database.`,
+		Example: `  INCIDENT_IO_API_KEY=… tigerops-incidentio run
+  tigerops-incidentio run --config /etc/tigerops-incidentio/config.yaml`,
+		Args: takes(),
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.run(cmd.Context()) },
+	}
+}
+
+func (a *app) run(ctx context.Context) error {
+	level := new(slog.LevelVar)
+	load := func() (agent.Config, error) {
+		c, err := a.config()
+		if err == nil {
+			err = c.CheckRun()
+		}
+		if err == nil {
+			level.Set(c.LogLevel)
+		}
+		return c, err
+	}
+	c, err := load()
+	if err != nil {
+		return err
+	}
+	log := logger(a.err, c.LogFormat, level)
+	for _, w := range c.Warnings {
+		log.Warn("configuration: " + w.String())
+	}
+	ag, err := agent.New(ctx, agent.Options{Config: c, Reload: load, Log: log, Version: version()})
+	if err != nil {
+		return err
+	}
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	go func() {
+		for {
+			select {
+			case <-hangup:
+				_ = ag.Reload() // it has logged what is wrong
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return ag.Run(ctx)
+}
+
+// logger writes to w as the configuration wants it.
+func logger(w io.Writer, format string, level slog.Leveler) *slog.Logger {
+	o := &slog.HandlerOptions{Level: level}
+	if format == agent.LogJSON {
+		return slog.New(slog.NewJSONHandler(w, o))
+	}
+	return slog.New(slog.NewTextHandler(w, o))
+}
