@@ -5,14 +5,19 @@ import (
 	"encoding/hex"
 )
 
-// AlertKey is the deduplication key of a TigerOps incident's alert: the same for every agent and every run, another
-// for each life of the incident (generation: the id of the event that reopened it, else empty).
+// AlertKey is the deduplication key of a TigerOps incident's alert: readable, the same for every agent and every run,
+// and another for each life of the incident (generation: the id of the event that reopened it, else empty). It has at
+// most 170 characters.
 func AlertKey(tigeropsID, generation string) string {
-	return "tigerops-" + digest("alert", tigeropsID, generation)
+	key := "tigerops/" + Reference(tigeropsID)
+	if generation != "" {
+		key += "/" + Reference(generation)
+	}
+	return key
 }
 
 // EventAlertKey is the deduplication key of the alert of an event that belongs to no incident.
-func EventAlertKey(eventID string) string { return "tigerops-" + digest("event-alert", eventID) }
+func EventAlertKey(eventID string) string { return "tigerops-event/" + Reference(eventID) }
 
 // DeclareKey is the idempotency key of a declaration.
 func DeclareKey(tigeropsID, generation string) string {

@@ -49,9 +49,16 @@ type Effect struct {
 	Pushed   Pushed              `json:"pushed,omitzero"`   // members to set in Tie.Pushed
 }
 
+// States of Ended. Any other state, and a refusal, leave the step to be planned anew.
+const (
+	EndedDone    = "done"
+	EndedLeftOut = "left_out"
+	EndedRefused = "refused"
+)
+
 // Ended is a step of the event that has ended already, from the ledger.
 type Ended struct {
-	State    string // done, refused or left_out
+	State    string // EndedDone, EndedLeftOut or EndedRefused
 	RemoteID string
 	Error    string
 }
@@ -79,9 +86,10 @@ type Input struct {
 type Outcome struct {
 	// Next holds the steps that are still to be done, in order. The agent does the first, then plans again.
 	Next []Request
-	// Skip, if not empty, is why the event ends skipped: there is nothing to send for it.
+	// Skip, if not empty, is why the event ends skipped: there is nothing to send for it. Next is empty then.
 	Skip string
-	// Park, if not empty, is why the event is set aside until an incident is tied.
+	// Park, if not empty, is why the event is set aside until an incident is tied. Next is empty then: an alert that
+	// goes at once comes in a plan before.
 	Park string
 	// Warnings tell what was left out; they stand in outbox.reason of an event that is done all the same.
 	Warnings []string
@@ -97,7 +105,3 @@ type Outcome struct {
 // IncidentPlaceholder stands where the incident's id belongs in the steps behind a declaration that has not been made
 // yet. Such steps are for people to read (the plan command, a dry run); only Next's first step is ever sent.
 const IncidentPlaceholder = "{incident}"
-
-// Plan says what is still to be done for an event. It is called anew after each step that ended; steps in in.Ended
-// do not come again.
-func Plan(in Input) Outcome { return Outcome{} }
