@@ -71,11 +71,11 @@ func (a *Agent) unlinked(ctx context.Context, remote mapping.Remote, source stri
 	if remote.Mode == "test" || remote.Mode == "tutorial" || len(mapping.DeclaredFor(remote.Summary)) > 0 {
 		return nil, nil
 	}
-	own, err := a.st.OwnRemoteIDs(ctx, remote.ID)
+	former, err := a.st.FindLinks(ctx, remote.ID)
 	if err != nil {
-		return nil, fmt.Errorf("read what the agent itself made of %s: %w", remote.Reference, err)
+		return nil, fmt.Errorf("read the former links of %s: %w", remote.Reference, err)
 	}
-	if len(own) > 0 {
+	if len(former) > 0 {
 		return nil, nil
 	}
 	return []mapping.Change{mapping.UnlinkedChange(remote, source)}, nil

@@ -1,0 +1,388 @@
+package agent
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tigerops/tigerops-incidentio/agent/incidentio"
+	"github.com/tigerops/tigerops-incidentio/agent/simulator"
+	"github.com/tigerops/tigerops-incidentio/mapping"
+	"github.com/tigerops/tigerops-incidentio/store"
+)
+
+// gets counts the requests to a path so far.
+func (w *world) gets(path string) int {
+	n := 0
+	for _, r := range w.sim.Requests() {
+		if r.Method == http.MethodGet && strings.HasPrefix(r.Path, path) {
+			n++
+		}
+	}
+	return n
+}
+
+func TestManyWebhooksOfAnIncidentAreOneFetch(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{})
+	ref, id := w.tie("TIG-1")
+	for _, s := range []string{"Fixing", "Monitoring", "Investigating", "Fixing", "Monitoring"} {
+		w.ok(w.sim.As(lisa).SetStatus(ref, s, ""))
+	}
+	before := w.gets("/v2/incidents/" + id)
+	w.pull()
+	if got, want := w.gets("/v2/incidents/"+id)-before, 1; got != want {
+		t.Errorf("fetches of the incident: got %d, want %d", got, want)
+	}
+	w.wantTypes(w.rows(), "incident.status_changed")
+}
+
+func TestUntiedIncidents(t *testing.T) {
+	t.Parallel()
+	declare := func(w *world, in simulator.NewIncident) { must(w.sim.As(lisa).Declare(in))(w) }
+	unlinked := worldOptions{config: func(c *Config) { c.Rules.PullUnlinked = true }}
+
+	t.Run("are ignored without a request", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t, worldOptions{})
+		declare(w, simulator.NewIncident{Name: "Not ours"})
+		before := len(w.sim.Requests())
+		w.pull()
+		w.wantTypes(w.rows())
+		if got := len(w.sim.Requests()) - before; got != 0 {
+			t.Errorf("requests: got %d, want none", got)
+		}
+		if n := w.hookStates()["pending"]; n != 0 {
+			t.Errorf("pending webhooks: got %d, want none", n)
+		}
+	})
+	t.Run("are told once with pull_unlinked", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t, unlinked)
+		declare(w, simulator.NewIncident{Name: "Not ours", Summary: "Somebody else's."})
+		w.pull()
+		rows := w.rows()
+		w.wantTypes(rows, "incident.declared")
+		if rows[0].TigerOps != "" || rows[0].Incident.Name != "Not ours" {
+			t.Errorf("row: got %+v, want no TigerOps incident and the name", rows[0])
+		}
+		w.ok(w.sim.As(lisa).SetStatus("INC-1", "Fixing", ""))
+		w.pull()
+		w.sweep()
+		w.wantTypes(w.rows())
+	})
+	t.Run("are told by the sweep with pull_unlinked", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t, unlinked)
+		declare(w, simulator.NewIncident{Name: "Not ours"})
+		w.sweep()
+		w.wantTypes(w.rows(), "incident.declared")
+	})
+	t.Run("of test mode are never told", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t, unlinked)
+		declare(w, simulator.NewIncident{Name: "Only a test", Mode: "test"})
+		w.pull()
+		w.sweep()
+		w.wantTypes(w.rows())
+	})
+	t.Run("that were tied once are never told", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t, unlinked)
+		ref := must(w.sim.As(lisa).Declare(simulator.NewIncident{Name: "Old one"}))(w)
+		w.tieTo("TIG-1", ref, originAttached)
+		w.sweep()
+		w.rows()
+		w.ok(w.sim.As(lisa).Close(ref, ""))
+		w.pull()
+		w.rows()
+		link := must(w.a.st.Link(w.ctx, "TIG-1"))(w)
+		must(w.a.st.Commit(w.ctx, store.Commit{Why: "reopen", Drop: link}))(w)
+		w.ok(w.sim.As(lisa).EditSummary(ref, "A late word."))
+		w.pull()
+		w.sweep()
+		w.wantTypes(w.rows())
+	})
+}
+
+// The declaration's answer is not committed yet when the webhook of the incident that it made comes in.
+func TestWebhookOfADeclarationUnderWayWaitsForItsTie(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{config: func(c *Config) { c.Rules.PullUnlinked = true }})
+	must(w.a.st.InsertEvents(w.ctx, [][]byte{[]byte(`{"id":"e1","type":"incident.created","incident":{"id":"TIG-1","title":"Slow","severity":"critical"}}`)}))(w)
+	plan := mapping.Plan(mapping.Input{
+		Event: mapping.Event{ID: "e1", Type: mapping.IncidentCreated}, State: w.state("TIG-1", "critical", "open"),
+		Directory: must(w.a.dir.get(w.ctx))(w), Rules: &w.a.cfg.Load().Rules,
+	})
+	if len(plan.Next) == 0 || plan.Next[0].Call != mapping.CreateIncident {
+		t.Fatalf("plan: got %+v, want a declaration first", plan)
+	}
+	step := plan.Next[0]
+	answer := w.a.io.Send(w.ctx, incidentio.Call{Method: step.Method, Path: step.Path, Body: step.Body})
+	if !answer.OK() {
+		t.Fatal(answer)
+	}
+
+	w.pull()
+	w.wantTypes(w.rows())
+	if n := w.hookStates()["pending"]; n == 0 {
+		t.Fatal("the webhook of a declaration under way was not left waiting")
+	}
+	w.sweep()
+	w.wantTypes(w.rows())
+
+	i := must(incidentio.DecodeIncident(answer.Body))(w)
+	w.tieTo("TIG-1", i.Reference, originDeclared)
+	w.a.in.pullNow()
+	must(w.a.pullOnce(w.ctx))(w)
+	w.wantTypes(w.rows(), "incident.linked")
+	if n := w.hookStates()["pending"]; n != 0 {
+		t.Errorf("pending webhooks once it is tied: got %d, want none", n)
+	}
+}
+
+func TestPrivateIncidents(t *testing.T) {
+	t.Parallel()
+	t.Run("are fetched by the id that their webhook holds", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t, worldOptions{})
+		ref, _ := w.tie("TIG-1")
+		w.ok(w.sim.As(lisa).MakePrivate(ref))
+		w.pull()
+		w.ok(w.sim.As(lisa).SetStatus(ref, "Monitoring", "Quietly."))
+		id := must(w.sim.As(lisa).CreateAction(ref, "Whisper"))(w)
+		w.pull()
+		rows := w.rows()
+		w.wantTypes(rows, "incident.status_changed", "action.created")
+		w.ok(w.sim.As(lisa).CompleteAction(id))
+		w.pull()
+		w.wantTypes(w.rows(), "action.updated")
+	})
+	t.Run("that the key may not see end failed, told once", func(t *testing.T) {
+		t.Parallel()
+		var told logged
+		w := newWorld(t, worldOptions{agent: func(o *Options) { o.Log = told.logger() }})
+		_, id := w.tie("TIG-1")
+		must(w.sim.Break(simulator.Fault{Method: http.MethodGet, Path: "/v2/incidents/" + id, Kind: simulator.Missing}))(w)
+		for _, hook := range []string{"h1", "h2", "h3"} {
+			must(w.a.st.InsertWebhook(w.ctx, hook, []byte(`{"event_type":"private_incident.incident_updated_v2","private_incident.incident_updated_v2":{"id":"`+id+`"}}`)))(w)
+			must(w.a.pullOnce(w.ctx))(w)
+		}
+		if got := w.hookStates(); got["failed"] != 3 || got["pending"] != 0 {
+			t.Errorf("webhooks: got %v, want 3 failed", got)
+		}
+		if got := told.count("a webhook's subject can't be read"); got != 1 {
+			t.Errorf("log lines: got %d, want 1", got)
+		}
+		w.wantTypes(w.rows())
+	})
+}
+
+func TestAlertResolvedByPeople(t *testing.T) {
+	t.Parallel()
+	fire := func(w *world, tied bool) (ref string) {
+		w.Helper()
+		key := mapping.AlertKey("TIG-1", "")
+		body := must(json.Marshal(map[string]string{"title": "Slow", "status": "firing", "deduplication_key": key}))(w)
+		r := w.a.io.Send(w.ctx, incidentio.Call{
+			Method: http.MethodPost, Path: "/v2/alert_events/http/" + simulator.DefaultAlertSourceID, Body: body, Token: simulator.DefaultAlertSourceToken,
+		})
+		if !r.OK() {
+			w.Fatal(r)
+		}
+		if tied {
+			ref, _ = w.tie("TIG-1")
+		} else {
+			s := w.state("TIG-1", "critical", "open")
+			must(w.a.st.Commit(w.ctx, store.Commit{Why: "test", Incident: &store.IncidentState{TigerOpsID: "TIG-1", State: must(json.Marshal(s))(w)}}))(w)
+		}
+		must(w.a.st.Commit(w.ctx, store.Commit{Why: "test", Alert: &store.Alert{TigerOpsID: "TIG-1", Key: key, State: store.AlertFired}}))(w)
+		w.pull()
+		return ref
+	}
+	for name, tied := range map[string]bool{"of a tied incident": true, "of an incident without a tie": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, worldOptions{})
+			fire(w, tied)
+			w.ok(w.sim.As(lisa).ResolveAlert(mapping.AlertKey("TIG-1", "")))
+			w.pull()
+			rows := w.rows()
+			w.wantTypes(rows, "alert.resolved")
+			if rows[0].TigerOps != "TIG-1" {
+				t.Errorf("TigerOps incident: got %q, want TIG-1", rows[0].TigerOps)
+			}
+			if got := must(w.a.st.Alert(w.ctx, "TIG-1", ""))(w); got.State != store.AlertResolved || got.AlertID == "" {
+				t.Errorf("the alert's row: got %+v, want resolved, with incident.io's id", got)
+			}
+			w.receive(w.sim.Webhooks()...)
+			w.pull()
+			w.wantTypes(w.rows())
+		})
+	}
+	t.Run("not told when TigerOps resolved it", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t, worldOptions{})
+		fire(w, true)
+		row := must(w.a.st.Alert(w.ctx, "TIG-1", ""))(w)
+		row.State = store.AlertResolved
+		must(w.a.st.Commit(w.ctx, store.Commit{Why: "test", Alert: row}))(w)
+		w.ok(w.sim.As(lisa).ResolveAlert(row.Key))
+		w.pull()
+		w.wantTypes(w.rows())
+	})
+	t.Run("a stranger's alert is no request", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t, worldOptions{})
+		must(w.a.st.InsertWebhook(w.ctx, "h1", []byte(`{"event_type":"public_alert.alert_resolved_v1","public_alert.alert_resolved_v1":{"id":"A","deduplication_key":"not-ours"}}`)))(w)
+		before := len(w.sim.Requests())
+		must(w.a.pullOnce(w.ctx))(w)
+		if got := len(w.sim.Requests()) - before; got != 0 {
+			t.Errorf("requests: got %d, want none", got)
+		}
+	})
+}
+
+func TestLateAlertRouteTies(t *testing.T) {
+	t.Parallel()
+	for name, hear := range map[string]func(*world){
+		"told by a webhook":  (*world).pull,
+		"found by the sweep": (*world).sweep,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, worldOptions{config: func(c *Config) {
+				c.AlertSource = AlertSource{ID: simulator.DefaultAlertSourceID, Token: NewSecret(simulator.DefaultAlertSourceToken)}
+				c.Rules.AlertSource, c.Rules.AutoDeclare = simulator.DefaultAlertSourceID, false
+			}})
+			key := mapping.AlertKey("TIG-1", "")
+			body := must(json.Marshal(map[string]string{"title": "Slow", "status": "firing", "deduplication_key": key}))(w)
+			w.a.io.Send(w.ctx, incidentio.Call{
+				Method: http.MethodPost, Path: "/v2/alert_events/http/" + simulator.DefaultAlertSourceID, Body: body, Token: simulator.DefaultAlertSourceToken,
+			})
+			s := w.state("TIG-1", "critical", "open")
+			must(w.a.st.Commit(w.ctx, store.Commit{
+				Why: "test", Incident: &store.IncidentState{TigerOpsID: "TIG-1", State: must(json.Marshal(s))(w)},
+				Alert: &store.Alert{TigerOpsID: "TIG-1", Key: key, State: store.AlertFired},
+			}))(w)
+			ref := must(w.sim.As(lisa).Declare(simulator.NewIncident{Name: "By a route"}))(w)
+			w.ok(w.sim.As(lisa).AttachAlert(ref, key))
+
+			hear(w)
+			rows := w.rows()
+			w.wantTypes(rows, "incident.linked")
+			if got := rows[0].After["origin"]; got != "alert_route" {
+				t.Errorf("origin: got %v, want alert_route", got)
+			}
+			link := must(w.a.st.Link(w.ctx, "TIG-1"))(w)
+			if link == nil || link.Reference != ref {
+				t.Errorf("link: got %+v, want %s", link, ref)
+			}
+		})
+	}
+}
+
+func TestWhileIncidentIOIsAwayWebhooksWait(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]simulator.Fault{
+		"outage":       {Kind: simulator.Outage},
+		"errors":       {Path: "/v2/**", Kind: simulator.StatusCode, Status: 503},
+		"throttled":    {Path: "/v2/**", Kind: simulator.Throttle, Delay: 10 * time.Millisecond},
+		"key refused":  {Kind: simulator.RefuseKey},
+		"role refused": {Path: "/v2/**", Kind: simulator.RefuseRole},
+		"cut off":      {Path: "/v2/**", Kind: simulator.Cut},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, worldOptions{config: func(c *Config) { c.BackoffInitial, c.BackoffMax = time.Millisecond, 2*time.Millisecond }})
+			ref, _ := w.tie("TIG-1")
+			w.ok(w.sim.As(lisa).SetStatus(ref, "Monitoring", ""))
+			fid := must(w.sim.Break(fault))(w)
+			w.receive(w.hooks()...)
+			for range 3 {
+				w.a.in.pullNow()
+				must(w.a.pullOnce(w.ctx))(w)
+			}
+			w.wantTypes(w.rows())
+			if got := w.hookStates(); got["pending"] == 0 || got["failed"] != 0 {
+				t.Fatalf("webhooks while it is away: got %v, want all pending", got)
+			}
+			w.sim.Mend(fid)
+			eventually(t, "incident.io is usable again", func() bool { return w.a.up.check(w.ctx) })
+			eventually(t, "the webhooks are settled", func() bool {
+				w.a.in.pullNow()
+				must(w.a.pullOnce(w.ctx))(w)
+				return w.hookStates()["pending"] == 0
+			})
+			w.wantTypes(w.rows(), "incident.status_changed")
+		})
+	}
+}
+
+func TestAStuckIncidentHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{})
+	stuck, stuckID := w.tie("TIG-1")
+	free, _ := w.tie("TIG-2")
+	must(w.sim.Break(simulator.Fault{Path: "/v2/incidents/" + stuckID, Kind: simulator.StatusCode, Status: 500}))(w)
+	w.ok(w.sim.As(lisa).SetStatus(stuck, "Monitoring", ""))
+	w.ok(w.sim.As(lisa).SetStatus(free, "Monitoring", ""))
+	w.pull()
+	rows := w.rows()
+	w.wantTypes(rows, "incident.status_changed")
+	if got := rows[0].TigerOps; got != "TIG-2" {
+		t.Errorf("told of %s, want TIG-2", got)
+	}
+	var why []string
+	for _, s := range must(w.a.st.PendingWebhooks(w.ctx, 10))(w) {
+		why = append(why, s.Error)
+	}
+	if len(why) == 0 || !slices.ContainsFunc(why, func(s string) bool { return strings.Contains(s, "500") }) {
+		t.Errorf("the stuck webhooks' errors: got %q, want the status", why)
+	}
+}
+
+func TestOneCloseResolvesAllThatAreTied(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{})
+	ref, _ := w.tie("TIG-1")
+	w.tieTo("TIG-2", ref, originAttached)
+	w.sweep()
+	w.drop()
+	w.rows()
+	w.ok(w.sim.As(lisa).Close(ref, ""))
+	w.pull()
+	rows := w.rows()
+	w.wantTypes(rows, "incident.resolved", "incident.resolved")
+	if rows[0].TigerOps == rows[1].TigerOps || rows[0].Key == rows[1].Key {
+		t.Errorf("rows: got %v, want one for each TigerOps incident", rows)
+	}
+}
+
+func TestSwitchesOfWhatIsPulled(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{config: func(c *Config) {
+		c.Rules.PullStatus, c.Rules.PullRoles, c.Rules.PullEscalations, c.Rules.PullTimeline = false, false, false, false
+	}})
+	ref, id := w.tie("TIG-1")
+	w.ok(w.sim.As(lisa).SetStatus(ref, "Monitoring", "A word."))
+	w.ok(w.sim.As(lisa).SetSeverity(ref, "SEV3", ""))
+	w.ok(w.sim.As(lisa).AssignRole(ref, "lead", ada))
+	w.ok(w.sim.As(lisa).EditSummary(ref, "Else."))
+	must(w.sim.As(lisa).Escalate(ref, simulator.DefaultEscalationPathID, "Wake up"))(w)
+	must(w.sim.As(lisa).AddTimelineItem(ref, "Found it", "", time.Time{}))(w)
+	w.pull()
+	w.sweep()
+	w.wantTypes(w.rows())
+	for _, path := range []string{"/v2/incident_timeline_items", "/v2/escalations"} {
+		if n := w.gets(path); n != 0 {
+			t.Errorf("requests to %s although nobody wants it: got %d", path, n)
+		}
+	}
+	if must(w.a.st.LinksOf(w.ctx, id))(w)[0].Status != "Monitoring" {
+		t.Error("the link does not show incident.io's status to people")
+	}
+}
