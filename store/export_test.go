@@ -24,3 +24,10 @@ func (s *Store) Busy(begun chan<- struct{}, release <-chan struct{}) {
 		return nil
 	})
 }
+
+// Queued tells how many writers wait.
+func (s *Store) Queued() int {
+	s.writer.mu.Lock()
+	defer s.writer.mu.Unlock()
+	return len(s.writer.queue)
+}

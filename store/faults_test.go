@@ -26,6 +26,7 @@ type faults struct {
 	after bool
 	fired string         // the call that failed
 	seen  map[string]int // how often each statement ran
+	hook  func(what string, nth int)
 }
 
 var faultDrivers atomic.Int64
@@ -65,6 +66,11 @@ func (f *faults) count(query string) int {
 func (f *faults) call(what string, do func() error) error {
 	f.mu.Lock()
 	f.seen[what]++
+	if hook, nth := f.hook, f.seen[what]; hook != nil {
+		f.mu.Unlock()
+		hook(what, nth)
+		f.mu.Lock()
+	}
 	fail := false
 	if f.left > 0 {
 		f.left--
@@ -182,4 +188,27 @@ type faultRows struct {
 
 func (r *faultRows) Next(dest []driver.Value) error {
 	return r.f.call("next of "+r.query, func() error { return r.Rows.Next(dest) })
+}
+
+// failOn fails the next call of one statement.
+func (f *faults) failOn(what string, after bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.fired = ""
+	f.seen = map[string]int{}
+	f.hook = func(called string, nth int) {
+		if called == what && nth == 1 {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			f.left, f.after = 1, after
+		}
+	}
+}
+
+// onCall calls fn before every call; nth counts from here on.
+func (f *faults) onCall(fn func(what string, nth int)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.seen = map[string]int{}
+	f.hook = fn
 }

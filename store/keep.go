@@ -78,14 +78,14 @@ func (s *Store) Prune(ctx context.Context, before time.Time, limit int) (n int, 
 			if err != nil {
 				return n, err
 			}
-			s.pruned.mark[p.table] = last
 			if len(ids) > 0 {
 				removed, err := s.remove(ctx, p, cut, ids)
-				n += removed
 				if err != nil {
 					return n, err
 				}
+				n += removed
 			}
+			s.pruned.mark[p.table] = last
 			if last == 0 {
 				break
 			}
@@ -140,7 +140,10 @@ func (s *Store) remove(ctx context.Context, p prunable, cut string, ids []int64)
 		}
 		return nil
 	})
-	return n, err
+	if err != nil {
+		return 0, err
+	}
+	return n, nil
 }
 
 // forget removes what is over for longer than Memory. It looks on a read connection, so that nobody waits meanwhile.
@@ -155,10 +158,10 @@ func (s *Store) forget(ctx context.Context, cut string, limit int) (n int, err e
 			continue
 		}
 		removed, err := s.remove(ctx, f, cut, ids)
-		n += removed
 		if err != nil {
 			return n, err
 		}
+		n += removed
 	}
 	var first, last int64
 	if _, err := s.one(ctx, "looking at the log of changes", `SELECT coalesce(min(seq), 0), coalesce(max(seq), 0) FROM outbox_change`, nil, &first, &last); err != nil {

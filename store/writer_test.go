@@ -1,0 +1,247 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tigerops/tigerops-incidentio/store"
+)
+
+// held keeps the writer busy until the callers have queued up, in their order.
+func held(t testing.TB, s *store.Store, whenQueued func(), callers ...func()) {
+	t.Helper()
+	begun, release := make(chan struct{}), make(chan struct{})
+	go s.Busy(begun, release)
+	<-begun
+	var wait sync.WaitGroup
+	for i, call := range callers {
+		wait.Go(call)
+		eventually(t, func() bool { return s.Queued() == i+1 })
+	}
+	whenQueued()
+	close(release)
+	wait.Wait()
+}
+
+func nothing() {}
+
+// eventually waits for a condition, at most ten seconds.
+func eventually(t testing.TB, what func() bool) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); !what(); {
+		if time.Now().After(end) {
+			t.Fatal("it did not happen within ten seconds")
+		}
+		time.Sleep(50 * time.Microsecond)
+	}
+}
+
+func ids(t testing.TB, s *store.Store) (found []string) {
+	t.Helper()
+	for _, e := range must[[]store.Event](t)(s.Outbox(ctx, store.OutboxQuery{Limit: 1000})) {
+		found = append(found, e.EventID)
+	}
+	slices.Sort(found)
+	return found
+}
+
+func TestWritersThatWaitTogetherShareACommit(t *testing.T) {
+	t.Parallel()
+	f := newFaults(t)
+	s := open(t, options(t).WithDriver(f.name))
+	before := f.count("COMMIT")
+	var calls []func()
+	for i := range 64 {
+		calls = append(calls, func() {
+			if _, err := s.InsertEvents(ctx, [][]byte{event(fmt.Sprint(i), "TIG-1")}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	held(t, s, nothing, calls...)
+	equal(t, "commits for 64 writers", f.count("COMMIT")-before, 1)
+	equal(t, "rows", len(ids(t, s)), 64)
+}
+
+func TestABatchIsBounded(t *testing.T) {
+	t.Parallel()
+	f := newFaults(t)
+	s := open(t, options(t).WithDriver(f.name))
+	before := f.count("COMMIT")
+	var calls []func()
+	for i := range 9 {
+		calls = append(calls, func() {
+			if _, err := s.InsertEvents(ctx, [][]byte{append(event(fmt.Sprint(i), "TIG-1"), slices.Repeat([]byte(" "), 1<<20)...)}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	held(t, s, nothing, calls...)
+	equal(t, "commits for 9 MiB", f.count("COMMIT")-before, 3)
+}
+
+func TestAWritersOwnMistakeIsHisAlone(t *testing.T) {
+	t.Parallel()
+	f := newFaults(t)
+	s := open(t, options(t).WithDriver(f.name))
+	before := f.count("COMMIT")
+	var errs [4]error
+	insertOne := func(i int, payload []byte) func() {
+		return func() { _, errs[i] = s.InsertEvents(ctx, [][]byte{event(fmt.Sprint("with", i), "TIG-1"), payload}) }
+	}
+	held(t, s, nothing, insertOne(0, event("a", "TIG-1")), insertOne(1, []byte("nonsense")),
+		func() {
+			_, errs[2] = s.Commit(ctx, store.Commit{Incident: &store.IncidentState{TigerOpsID: "TIG-1", State: []byte(`{}`)},
+				Finish: &store.Finish{OutboxID: 99, State: store.Done}})
+		},
+		insertOne(3, event("b", "TIG-1")))
+	if c, found := errors.AsType[*store.ConstraintError](errs[1]); errs[0] != nil || errs[3] != nil || !found || c.Index != 1 || !errors.Is(errs[2], store.ErrStale) {
+		t.Errorf("got %v", errs)
+	}
+	equal(t, "commits", f.count("COMMIT")-before, 1)
+	equal(t, "rows", fmt.Sprint(ids(t, s)), "[a b with0 with3]")
+	if _, found, err := s.IncidentState(ctx, "TIG-1"); found || err != nil {
+		t.Errorf("something of the stale commit is left: %v, %v", found, err)
+	}
+}
+
+func TestTheMiddleOfThreeWritersIsCancelled(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		when    string // the statement before which it happens; "" is while all wait
+		nth     int
+		written bool
+	}{
+		"while it waits":                   {"", 0, false},
+		"while the first writes":           {"RELEASE member", 1, false},
+		"while it writes":                  {"RELEASE member", 2, true},
+		"while the third writes":           {"RELEASE member", 3, true},
+		"while the commit is on its way":   {"COMMIT", 1, true},
+		"before the transaction has begun": {"BEGIN IMMEDIATE", 1, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFaults(t)
+			s := open(t, options(t).WithDriver(f.name))
+			cancelled, cancel := context.WithCancel(ctx)
+			defer cancel()
+			var errs [3]error
+			insertOne := func(i int, ctx context.Context) func() {
+				return func() { _, errs[i] = s.InsertEvents(ctx, [][]byte{event(fmt.Sprint(i), "TIG-1")}) }
+			}
+			f.onCall(func(what string, nth int) {
+				if what == c.when && nth == c.nth {
+					cancel()
+				}
+			})
+			held(t, s, func() {
+				if c.when == "" {
+					cancel()
+					eventually(t, func() bool { return s.Queued() == 2 })
+				}
+			}, insertOne(0, ctx), insertOne(1, cancelled), insertOne(2, ctx))
+			if errs[0] != nil || errs[2] != nil {
+				t.Errorf("the others got %v and %v", errs[0], errs[2])
+			}
+			// An answer is the truth: told of success it is there, told of a cancelled context it is not.
+			if c.written {
+				equal(t, "rows", fmt.Sprint(ids(t, s), errs[1]), "[0 1 2] <nil>")
+			} else if equal(t, "rows", fmt.Sprint(ids(t, s)), "[0 2]"); !errors.Is(errs[1], context.Canceled) {
+				t.Errorf("the cancelled one got %v", errs[1])
+			}
+		})
+	}
+}
+
+func TestALostTransactionAcknowledgesNobodyAndEachRunsAgainAlone(t *testing.T) {
+	t.Parallel()
+	// The statement that fails once, in the shared transaction of three.
+	for _, what := range []string{"SAVEPOINT member", "RELEASE member", "COMMIT", "ROLLBACK TO member"} {
+		for _, after := range []bool{false, true} {
+			t.Run(fmt.Sprint(what, " after=", after), func(t *testing.T) {
+				t.Parallel()
+				f := newFaults(t)
+				s := open(t, options(t).WithDriver(f.name))
+				var errs [3]error
+				held(t, s, func() { f.failOn(what, after) },
+					func() { _, errs[0] = s.InsertEvents(ctx, [][]byte{event("a", "TIG-1")}) },
+					func() { _, errs[1] = s.InsertEvents(ctx, [][]byte{event("b", "TIG-1"), []byte("nonsense")}) },
+					func() { _, errs[2] = s.InsertEvents(ctx, [][]byte{event("c", "TIG-1")}) })
+				equal(t, "the call that failed", f.disarm(), what)
+				if _, refused := errors.AsType[*store.ConstraintError](errs[1]); errs[0] != nil || errs[2] != nil || !refused {
+					t.Errorf("got %v", errs)
+				}
+				equal(t, "rows", fmt.Sprint(ids(t, s)), "[a c]")
+			})
+		}
+	}
+}
+
+func TestALockThatAnotherProcessHoldsFailsTheBatchOnce(t *testing.T) {
+	t.Parallel()
+	f := newFaults(t)
+	s := open(t, options(t).WithDriver(f.name))
+	var errs [2]error
+	held(t, s, func() { f.failOn("BEGIN IMMEDIATE", false) },
+		func() { _, errs[0] = s.InsertEvents(ctx, [][]byte{event("a", "TIG-1")}) },
+		func() { _, errs[1] = s.InsertEvents(ctx, [][]byte{event("b", "TIG-1")}) })
+	if !errors.Is(errs[0], errInjected) || !errors.Is(errs[1], errInjected) {
+		t.Errorf("got %v", errs)
+	}
+	insert(t, s, event("a", "TIG-1"))
+}
+
+func TestClosingFinishesWhatWaits(t *testing.T) {
+	t.Parallel()
+	o := options(t)
+	s := open(t, o)
+	var errs [8]error
+	var calls []func()
+	for i := range errs {
+		calls = append(calls, func() { _, errs[i] = s.InsertEvents(ctx, [][]byte{event(fmt.Sprint(i), "TIG-1")}) })
+	}
+	closed := make(chan error, 1)
+	held(t, s, func() { go func() { closed <- s.Close() }() }, calls...)
+	ok(t, <-closed)
+	s = open(t, o)
+	written := ids(t, s)
+	for i, err := range errs {
+		if err == nil != slices.Contains(written, fmt.Sprint(i)) {
+			t.Errorf("writer %d got %v, written are %v", i, err, written)
+		}
+	}
+}
+
+func TestManyWritersAtOnceLoseNothing(t *testing.T) {
+	t.Parallel()
+	s := open(t, options(t))
+	var wait sync.WaitGroup
+	for w := range 16 {
+		wait.Go(func() {
+			for i := range 50 {
+				ctx, cancel := context.WithCancel(ctx)
+				if i%7 == 0 {
+					go cancel()
+				}
+				id := fmt.Sprintf("%d-%d", w, i)
+				in, err := s.InsertEvents(ctx, [][]byte{event(id, fmt.Sprint("TIG-", w))})
+				cancel()
+				if err != nil && !errors.Is(err, context.Canceled) {
+					t.Error(err)
+				}
+				if err == nil {
+					if e, err := s.Event(context.Background(), in[0].ID); err != nil || e.EventID != id {
+						t.Errorf("acknowledged and not there: %v, %v", e.EventID, err)
+					}
+				}
+			}
+		})
+	}
+	wait.Wait()
+	ok(t, s.Check(ctx))
+}
