@@ -49,6 +49,8 @@ type delivery struct {
 	former   *mapping.Tie
 	warnings []string
 
+	stepWarnings map[string][]string // what was left out of a step, by its name
+
 	looked  bool // incident.io's state was compared in this attempt
 	renewed bool // the directory was read again after a refusal
 }
@@ -272,7 +274,7 @@ func (d *delivery) lookFirst(ctx context.Context, ledger []store.Step) (v verdic
 	if d.link == nil || d.looked || !changesState(d.event.Type) {
 		return verdict{}, false, nil
 	}
-	remote, r, err := d.a.look(ctx, d.link.IncidentID, lookOptions{Source: "delivery"})
+	remote, r, err := d.a.look(ctx, d.link.IncidentID, lookOptions{Source: "delivery", Urgent: d.urgent})
 	if err != nil {
 		return verdict{}, true, fmt.Errorf("look at %s: %w", d.link.Reference, err)
 	}

@@ -169,7 +169,7 @@ func (d *delivery) settled(e mapping.Effect, now mapping.Remote) bool {
 func (d *delivery) done(ctx context.Context, req mapping.Request, r incidentio.Result, found string, again bool) (verdict, bool, error) {
 	a := d.a
 	c := store.Commit{Why: "end " + req.Name}
-	end := &store.StepEnd{OutboxID: d.ev.ID, Name: req.Name, State: stepDone, HTTPStatus: r.Status, RequestID: r.RequestID, RemoteID: found}
+	end := &store.StepEnd{OutboxID: d.ev.ID, Name: req.Name, State: stepDone, HTTPStatus: r.Status, RequestID: r.RequestID, RemoteID: found, Error: oneLine(strings.Join(d.stepWarnings[req.Name], "; "), 1000)}
 	c.End = end
 	if end.RemoteID == "" && len(r.Body) > 0 {
 		end.RemoteID, _ = incidentio.DecodeID(r.Body)
@@ -335,18 +335,20 @@ func (d *delivery) replace(ctx context.Context, old, req mapping.Request, r inci
 	}
 	if warning != "" {
 		d.warn(warning)
+		if d.stepWarnings == nil {
+			d.stepWarnings = make(map[string][]string)
+		}
+		d.stepWarnings[req.Name] = append(d.stepWarnings[req.Name], warning)
 		d.a.log.Warn("part of a request is left out", "event", d.ev.ID, "incident", d.ev.IncidentKey, "step", req.Name, "what", warning)
 	}
 	_, err = d.a.st.Commit(ctx, store.Commit{
 		Why: "mend " + req.Name,
 		End: &store.StepEnd{OutboxID: d.ev.ID, Name: old.Name, State: stepRefused, HTTPStatus: r.Status, RequestID: r.RequestID, Error: oneLine(r.Error(), 500)},
-	})
-	if err == nil {
-		_, err = d.a.st.Commit(ctx, store.Commit{Why: "freeze " + req.Name, Freeze: &store.Step{
+		Freeze: &store.Step{
 			OutboxID: d.ev.ID, Name: req.Name, Call: string(req.Call), Key: req.Key, Method: req.Method, Path: req.Path,
-			Request: req.Body, Effect: effect, Mark: req.Mark, Folded: d.folded, State: stepOpen, Error: warning,
-		}})
-	}
+			Request: req.Body, Effect: effect, Mark: req.Mark, Folded: d.folded, State: stepOpen,
+		},
+	})
 	if err != nil {
 		return verdict{}, true, fmt.Errorf("write down step %s: %w", req.Name, err)
 	}
