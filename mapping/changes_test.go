@@ -244,6 +244,21 @@ func TestChanges(t *testing.T) {
 			},
 			nil,
 		},
+		"an update told before names nobody for a later move": {
+			func(c *mapping.Compare) {
+				c.Tie.Agreed.Status = fixing
+				c.Tie.Agreed.Seen["update:u1"] = "1"
+				person(c, 9, status(monitoring), update("u1", 5, "", &monitoring, nil))
+			},
+			[]string{"incident.status_changed live/Fixing/investigating > live/Monitoring/mitigated by nobody at 02:09 repeatable: "},
+		},
+		"an update is told though incident.io itself moved on without one": {
+			func(c *mapping.Compare) {
+				c.Tie.Agreed.Status = documenting
+				person(c, 9, status(documenting), update("u1", 5, "done", &closed, nil))
+			},
+			[]string{"incident.message - > - by Lisa at 02:05: done"},
+		},
 		"a status of a category that nobody knows is told": {
 			func(c *mapping.Compare) {
 				odd := mapping.Status{ID: "st-x", Name: "Hibernating", Category: "hibernation"}
@@ -365,7 +380,7 @@ func TestChanges(t *testing.T) {
 			func(c *mapping.Compare) {
 				c.OwnIDs = map[string]bool{"t1": true}
 				c.Marks = []string{"evt_7"}
-				own := mapping.Item{ID: "t2", Title: "Step (evt_7)", At: minute(3), By: &byKey}
+				own := mapping.Item{ID: "t2", Title: "Step", At: minute(3), By: &byKey}
 				doubt := mapping.Item{ID: "t3", Title: "Step (evt_7)", At: minute(3)}
 				c.Look.Timeline = []mapping.Item{item("t1", "Ours", "", 3), own, doubt, item("t4", "evt_7 quoted by Lisa", "", 3)}
 			},
@@ -503,6 +518,14 @@ func TestChanges(t *testing.T) {
 				"incident.acknowledged e2/pending/Page > e2/acked/Page by Ada at 02:04: ",
 				"incident.status_changed live/Investigating/investigating > live/Monitoring/mitigated by Lisa at 02:06: new",
 			},
+		},
+		"neither is an acknowledgement that TigerOps has itself, nor a summary that nobody agreed on": {
+			func(c *mapping.Compare) {
+				c.Tie.Origin, c.Look.First, c.Tie.Agreed.Summary = mapping.OriginAlertRoute, true, ""
+				c.State.Acknowledged = true
+				c.Look.Escalations = []mapping.Escalation{esc("e2", "acked", 4, ptr(by(ada)))}
+			},
+			nil,
 		},
 		"a declared incident has no before": {
 			func(c *mapping.Compare) {

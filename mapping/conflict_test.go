@@ -168,10 +168,11 @@ func TestConflict(t *testing.T) {
 		},
 		"status: a reopen of what people closed makes a new incident": {
 			func(c *mapping.Compare) {
+				c.Tie.Agreed.Status = documenting
 				lisaMoves(c, closed)
 				c.Pending = []mapping.Pending{pending(8, 6, "incident.reopened", inc{})}
 			},
-			[]string{resolved}, nil,
+			[]string{"incident.status_changed learning/Documenting/resolved > closed/Closed/resolved by Lisa at 02:05: "}, nil,
 		},
 		"status: an acknowledgement moves no live one": {
 			func(c *mapping.Compare) {

@@ -105,6 +105,10 @@ func TestApply(t *testing.T) {
 					Incident: mapping.Incident{ID: "TIG-1", Title: "T", Severity: "warning", Service: "api", Status: "investigating"}}
 			},
 		},
+		"a reopen told again is no other life": {
+			[]string{created, ev("e6", "incident.reopened", ``), ev("e7", "incident.acknowledged", ``), ev("e6", "incident.reopened", ``)},
+			func(s mapping.State) (any, any) { return fmt.Sprint(s.Acknowledged, s.Generation), "true e6" },
+		},
 		"actions and follow-ups are remembered": {
 			[]string{created,
 				ev("e2", "runbook.action", ``, `"action":{"title":"Restart","status":"running"}`),
@@ -174,6 +178,14 @@ func TestApplyLeavesTheOldStateAlone(t *testing.T) {
 	old.Apply(event(t, ev("e4", "incident.reopened", ``)))
 	if after := asJSON(t, old); after != before {
 		t.Errorf("the state that was applied to changed:\n%s\n%s", before, after)
+	}
+	post := func(title string) mapping.Event {
+		return event(t, ev("p"+title, "postmortem.ready", ``, `"postmortem":{"action_items":[{"title":"`+title+`"}]}`))
+	}
+	old = old.Apply(post("1")).Apply(post("2")).Apply(post("3"))
+	a, b := old.Apply(post("a")), old.Apply(post("b"))
+	if fmt.Sprint(a.FollowUps, b.FollowUps) != "[1 2 3 a] [1 2 3 b]" {
+		t.Errorf("two states share follow-ups: %v %v", a.FollowUps, b.FollowUps)
 	}
 }
 
