@@ -158,13 +158,8 @@ func (d *delivery) record(ctx context.Context, out mapping.Outcome) (verdict, er
 		}
 		_, err = d.a.st.Commit(ctx, store.Commit{Why: "dry run of " + req.Name, Freeze: &store.Step{
 			OutboxID: d.ev.ID, Name: req.Name, Call: string(req.Call), Key: req.Key, Method: req.Method, Path: req.Path,
-			Request: req.Body, Effect: effect, Mark: req.Mark, Folded: d.folded, State: stepOpen,
+			Request: req.Body, Effect: effect, Mark: req.Mark, Folded: d.folded, State: stepLeftOut, Error: "dry run",
 		}})
-		if err == nil {
-			_, err = d.a.st.Commit(ctx, store.Commit{Why: "dry run of " + req.Name, End: &store.StepEnd{
-				OutboxID: d.ev.ID, Name: req.Name, State: stepLeftOut, Error: "dry run",
-			}})
-		}
 		if err != nil {
 			return verdict{}, fmt.Errorf("write down step %s: %w", req.Name, err)
 		}

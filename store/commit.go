@@ -12,7 +12,7 @@ import (
 // the Commit stays.
 type Commit struct {
 	Why      string         // a word or two that shows up in errors
-	Freeze   *Step          // inserts the ledger row (state open), or counts another attempt of it
+	Freeze   *Step          // inserts the ledger row (open; or left_out, which records it only), or counts another attempt
 	End      *StepEnd       // ends an open step
 	Defer    *Defer         // the event stays pending and is tried again later
 	Park     *Park          // the event is set aside; its effect is in Incident
@@ -182,6 +182,16 @@ func (t *tx) steps(c *Commit) error {
 	effect := string(f.Effect)
 	if effect == "" {
 		effect = "{}"
+	}
+	if f.State == StepLeftOut {
+		// Recorded only, as in a dry run: there is no moment at which a restart would send it.
+		_, err := t.exec(`INSERT INTO delivery (outbox_id, step, state, attempts, started_at, finished_at, call, method, path, idempotency_key, mark, folded,
+			effect, error, request) VALUES (?, ?, 'left_out', 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (outbox_id, step) DO NOTHING`,
+			f.OutboxID, f.Name, t.now, t.now, f.Call, f.Method, f.Path, f.Key, f.Mark, folded, effect, f.Error, string(f.Request))
+		if err != nil {
+			return fmt.Errorf("%s: %w", what, err)
+		}
+		return nil
 	}
 	// What was ever sent goes out again byte for byte: an open row only counts the attempt, and other bytes for it are
 	// stale. One that was definitely refused may be planned anew.
