@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -218,4 +219,18 @@ func eventually(t testing.TB, what string, holds func() bool) {
 		}
 		time.Sleep(2 * time.Millisecond)
 	}
+}
+
+// metric is the value of a sample as GET /metrics gives it, by its name without the prefix, and its labels if it has any.
+func (w *world) metric(sample string) string {
+	w.Helper()
+	answer := httptest.NewRecorder()
+	w.a.m.handler().ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	for line := range strings.Lines(answer.Body.String()) {
+		if value, ok := strings.CutPrefix(line, metricPrefix+sample+" "); ok {
+			return strings.TrimSpace(value)
+		}
+	}
+	w.Fatalf("no sample %s in the metrics", sample)
+	return ""
 }
