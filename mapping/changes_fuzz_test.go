@@ -35,7 +35,7 @@ func (d dice) status() mapping.Status {
 func (d dice) severity() *mapping.Severity { return pick(d, nil, &sev3, &sev2, &sev1, &sev0) }
 
 func (d dice) actor() mapping.Actor {
-	return pick(d, by(lisa), by(ada), byKey, mapping.Actor{}, mapping.Actor{Type: "workflow", Name: "Bot"})
+	return pick(d, by(userLisa), by(userAda), byKey, mapping.Actor{}, mapping.Actor{Type: "workflow", Name: "Bot"})
 }
 
 func (d dice) text() string {
@@ -43,7 +43,7 @@ func (d dice) text() string {
 }
 
 func (d dice) user() mapping.User {
-	return pick(d, lisa, ada, mapping.User{}, mapping.User{Email: "x@example.com"})
+	return pick(d, userLisa, userAda, mapping.User{}, mapping.User{Email: "x@example.com"})
 }
 
 func (d dice) updates() []mapping.Update {
@@ -186,12 +186,12 @@ func FuzzChangesAddUp(f *testing.F) {
 				s, v := pick(d, investigating, fixing, monitoring, documenting, closed), pick(d, &sev3, &sev2, &sev1)
 				m := fmt.Sprint("message ", seed, i, len(wrote))
 				wrote = append(wrote, m)
-				person(&c, len(wrote)+1, func(r *mapping.Remote) { r.Status, r.Severity = s, v }, update("w"+m, len(wrote)+1, m, &s, v))
+				person(&c, len(wrote)+1, func(r *mapping.Remote) { r.Status, r.Severity = s, v }, posted("w"+m, len(wrote)+1, m, &s, v))
 			}
 			c.Look.Remote.Roles = nil
 			for _, role := range []mapping.Role{lead, comms} {
 				if d.IntN(3) > 0 {
-					c.Look.Remote.Roles = append(c.Look.Remote.Roles, mapping.Assignment{Role: role, User: pick(d, lisa, ada)})
+					c.Look.Remote.Roles = append(c.Look.Remote.Roles, mapping.Assignment{Role: role, User: pick(d, userLisa, userAda)})
 				}
 			}
 			rows := agree(t, c)

@@ -36,16 +36,16 @@ var (
 	comms    = mapping.Role{ID: "ro-comms", Name: "Communications", Type: "custom"}
 	reporter = mapping.Role{ID: "ro-rep", Name: "Reporter", Type: "reporter"}
 
-	lisa  = mapping.User{ID: "us-lisa", Name: "Lisa", Email: "lisa@example.com"}
-	ada   = mapping.User{ID: "us-ada", Name: "Ada", Email: "ada@example.com"}
-	byKey = mapping.Actor{Type: "api_key", Name: "tigerops"}
+	userLisa = mapping.User{ID: "us-lisa", Name: "Lisa", Email: "lisa@example.com"}
+	userAda  = mapping.User{ID: "us-ada", Name: "Ada", Email: "ada@example.com"}
+	byKey    = mapping.Actor{Type: "api_key", Name: "tigerops"}
 )
 
 func by(u mapping.User) mapping.Actor {
 	return mapping.Actor{Type: "user", Name: u.Name, Email: u.Email}
 }
 
-func account() *mapping.Directory {
+func pullAccount() *mapping.Directory {
 	return &mapping.Directory{
 		Statuses:   []mapping.Status{triage, investigating, fixing, monitoring, documenting, closed, canceled, paused, mergedAway},
 		Severities: []mapping.Severity{sev3, sev2, sev1, sev0},
@@ -66,9 +66,9 @@ func pullRules() *mapping.Rules {
 // minute is a time of the day that all of this happens on.
 func minute(m int) time.Time { return time.Date(2026, 11, 23, 2, m, 0, 0, time.UTC) }
 
-// update is one that Lisa posted, unless by says otherwise.
-func update(id string, m int, message string, status *mapping.Status, severity *mapping.Severity, who ...mapping.Actor) mapping.Update {
-	u := mapping.Update{ID: id, Message: message, Status: status, Severity: severity, At: minute(m), By: by(lisa)}
+// posted is an update that Lisa posted, unless by says otherwise.
+func posted(id string, m int, message string, status *mapping.Status, severity *mapping.Severity, who ...mapping.Actor) mapping.Update {
+	u := mapping.Update{ID: id, Message: message, Status: status, Severity: severity, At: minute(m), By: by(userLisa)}
 	if len(who) > 0 {
 		u.By = who[0]
 	}
@@ -80,7 +80,7 @@ func base() mapping.Compare {
 	remote := mapping.Remote{
 		ID: "01FDAG", Reference: "INC-123", Permalink: "https://app.incident.io/incidents/123", Name: "Checkout latency",
 		Summary: "It is slow.", Status: investigating, Severity: &sev1, CreatedAt: minute(0), UpdatedAt: minute(1),
-		Roles: []mapping.Assignment{{Role: lead, User: ada}, {Role: reporter, User: ada}},
+		Roles: []mapping.Assignment{{Role: lead, User: userAda}, {Role: reporter, User: userAda}},
 	}
 	agreed := mapping.AgreedOn(remote)
 	agreed.Seen = map[string]string{"update:u0": "1"}
@@ -90,8 +90,8 @@ func base() mapping.Compare {
 			ID: "TIG-4711", Title: "Checkout latency", Severity: "critical", Status: "investigating",
 			Responders: []mapping.Responder{{Role: "owner", Email: "ada@example.com"}},
 		}},
-		Look:    mapping.Look{Remote: remote, Updates: []mapping.Update{update("u0", 0, "", &investigating, &sev1, byKey)}, Source: mapping.SourceWebhook},
-		KeyName: "tigerops", Rules: pullRules(), Directory: account(),
+		Look:    mapping.Look{Remote: remote, Updates: []mapping.Update{posted("u0", 0, "", &investigating, &sev1, byKey)}, Source: mapping.SourceWebhook},
+		KeyName: "tigerops", Rules: pullRules(), Directory: pullAccount(),
 	}
 }
 
@@ -137,7 +137,7 @@ func TestChanges(t *testing.T) {
 		return mapping.Escalation{ID: id, Title: "Page", Status: status, At: minute(2), UpdatedAt: minute(m), By: who}
 	}
 	item := func(id, title, status string, m int) mapping.Item {
-		return mapping.Item{ID: id, Title: title, Status: status, At: minute(2), UpdatedAt: minute(m), By: ptr(by(lisa))}
+		return mapping.Item{ID: id, Title: title, Status: status, At: minute(2), UpdatedAt: minute(m), By: ptr(by(userLisa))}
 	}
 	seen := func(c *mapping.Compare, look func(*mapping.Look)) {
 		first := *c
@@ -153,21 +153,21 @@ func TestChanges(t *testing.T) {
 		// Status
 		"a status with its message is one row": {
 			func(c *mapping.Compare) {
-				person(c, 5, status(monitoring), update("u1", 5, "looks better", &monitoring, &sev1))
+				person(c, 5, status(monitoring), posted("u1", 5, "looks better", &monitoring, &sev1))
 			},
 			[]string{"incident.status_changed live/Investigating/investigating > live/Monitoring/mitigated by Lisa at 02:05: looks better"},
 		},
 		"a status that means the same is a row": {
-			func(c *mapping.Compare) { person(c, 5, status(fixing), update("u1", 5, "", &fixing, nil)) },
+			func(c *mapping.Compare) { person(c, 5, status(fixing), posted("u1", 5, "", &fixing, nil)) },
 			[]string{"incident.status_changed live/Investigating/investigating > live/Fixing/investigating by Lisa at 02:05: "},
 		},
 		"a close is one resolve": {
-			func(c *mapping.Compare) { person(c, 5, status(closed), update("u1", 5, "done", &closed, nil)) },
+			func(c *mapping.Compare) { person(c, 5, status(closed), posted("u1", 5, "done", &closed, nil)) },
 			[]string{"incident.resolved live/Investigating/investigating > closed/Closed/resolved by Lisa at 02:05: done"},
 		},
 		"a close through learning is one resolve, and the other message is told": {
 			func(c *mapping.Compare) {
-				person(c, 6, status(closed), update("u1", 5, "over", &documenting, nil), update("u2", 6, "written", &closed, nil))
+				person(c, 6, status(closed), posted("u1", 5, "over", &documenting, nil), posted("u2", 6, "written", &closed, nil))
 			},
 			[]string{
 				"incident.message - > - by Lisa at 02:05: over",
@@ -177,14 +177,14 @@ func TestChanges(t *testing.T) {
 		"from learning to closed is no second resolve": {
 			func(c *mapping.Compare) {
 				c.Tie.Agreed.Status = documenting
-				person(c, 5, status(closed), update("u1", 5, "", &closed, nil))
+				person(c, 5, status(closed), posted("u1", 5, "", &closed, nil))
 			},
 			[]string{"incident.status_changed learning/Documenting/resolved > closed/Closed/resolved by Lisa at 02:05: "},
 		},
 		"out of learning is a reopen": {
 			func(c *mapping.Compare) {
 				c.Tie.Agreed.Status = documenting
-				person(c, 5, status(fixing), update("u1", 5, "again", &fixing, nil))
+				person(c, 5, status(fixing), posted("u1", 5, "again", &fixing, nil))
 			},
 			[]string{"incident.reopened learning/Documenting/resolved > live/Fixing/investigating by Lisa at 02:05: again"},
 		},
@@ -192,7 +192,7 @@ func TestChanges(t *testing.T) {
 			func(c *mapping.Compare) {
 				acked := mapping.Status{ID: "st-ack", Name: "Acknowledged", Category: "live"}
 				c.State.Incident.Status, c.Tie.Agreed.Status = "open", triage
-				person(c, 5, status(acked), update("u1", 5, "", &acked, nil))
+				person(c, 5, status(acked), posted("u1", 5, "", &acked, nil))
 			},
 			[]string{"incident.acknowledged triage/Triage/open > live/Acknowledged/acknowledged by Lisa at 02:05: "},
 		},
@@ -200,25 +200,25 @@ func TestChanges(t *testing.T) {
 			func(c *mapping.Compare) {
 				acked := mapping.Status{ID: "st-ack", Name: "Acknowledged", Category: "live"}
 				c.State.Acknowledged = true
-				person(c, 5, status(acked), update("u1", 5, "", &acked, nil))
+				person(c, 5, status(acked), posted("u1", 5, "", &acked, nil))
 			},
 			[]string{"incident.status_changed live/Investigating/investigating > live/Acknowledged/acknowledged by Lisa at 02:05: "},
 		},
 		"a merge names where to": {
 			func(c *mapping.Compare) {
-				u := update("u1", 5, "", &mergedAway, nil)
+				u := posted("u1", 5, "", &mergedAway, nil)
 				u.MergedInto = "01OTHER"
 				person(c, 5, status(mergedAway), u)
 			},
 			[]string{"incident.merged live/Investigating/investigating > merged/Merged/01OTHER/investigating by Lisa at 02:05: "},
 		},
 		"paused keeps TigerOps' word": {
-			func(c *mapping.Compare) { person(c, 5, status(paused), update("u1", 5, "", &paused, nil)) },
+			func(c *mapping.Compare) { person(c, 5, status(paused), posted("u1", 5, "", &paused, nil)) },
 			[]string{"incident.status_changed live/Investigating/investigating > paused/Paused/investigating by Lisa at 02:05: "},
 		},
 		"there and back is no row, but what was said is told": {
 			func(c *mapping.Compare) {
-				person(c, 6, nothing, update("u1", 5, "oops", &closed, nil), update("u2", 6, "not yet", &investigating, nil))
+				person(c, 6, nothing, posted("u1", 5, "oops", &closed, nil), posted("u2", 6, "not yet", &investigating, nil))
 			},
 			[]string{"incident.message - > - by Lisa at 02:05: oops", "incident.message - > - by Lisa at 02:06: not yet"},
 		},
@@ -231,7 +231,7 @@ func TestChanges(t *testing.T) {
 		},
 		"the newest of several updates is the one": {
 			func(c *mapping.Compare) {
-				person(c, 8, status(monitoring), update("u2", 7, "still", &monitoring, nil, by(ada)), update("u1", 5, "now", &monitoring, nil))
+				person(c, 8, status(monitoring), posted("u2", 7, "still", &monitoring, nil, by(userAda)), posted("u1", 5, "now", &monitoring, nil))
 			},
 			[]string{
 				"incident.status_changed live/Investigating/investigating > live/Monitoring/mitigated by Lisa at 02:05: now",
@@ -240,7 +240,7 @@ func TestChanges(t *testing.T) {
 		},
 		"an update whose effect the incident does not show yet waits": {
 			func(c *mapping.Compare) {
-				person(c, 4, nothing, update("u1", 5, "done", &closed, nil), update("u2", 6, "bye", &closed, nil))
+				person(c, 4, nothing, posted("u1", 5, "done", &closed, nil), posted("u2", 6, "bye", &closed, nil))
 			},
 			nil,
 		},
@@ -248,21 +248,21 @@ func TestChanges(t *testing.T) {
 			func(c *mapping.Compare) {
 				c.Tie.Agreed.Status = fixing
 				c.Tie.Agreed.Seen["update:u1"] = "1"
-				person(c, 9, status(monitoring), update("u1", 5, "", &monitoring, nil))
+				person(c, 9, status(monitoring), posted("u1", 5, "", &monitoring, nil))
 			},
 			[]string{"incident.status_changed live/Fixing/investigating > live/Monitoring/mitigated by nobody at 02:09 repeatable: "},
 		},
 		"an update is told though incident.io itself moved on without one": {
 			func(c *mapping.Compare) {
 				c.Tie.Agreed.Status = documenting
-				person(c, 9, status(documenting), update("u1", 5, "done", &closed, nil))
+				person(c, 9, status(documenting), posted("u1", 5, "done", &closed, nil))
 			},
 			[]string{"incident.message - > - by Lisa at 02:05: done"},
 		},
 		"a status of a category that nobody knows is told": {
 			func(c *mapping.Compare) {
 				odd := mapping.Status{ID: "st-x", Name: "Hibernating", Category: "hibernation"}
-				person(c, 5, status(odd), update("u1", 5, "", &odd, nil))
+				person(c, 5, status(odd), posted("u1", 5, "", &odd, nil))
 			},
 			[]string{"incident.status_changed live/Investigating/investigating > hibernation/Hibernating/investigating by Lisa at 02:05: "},
 		},
@@ -270,13 +270,13 @@ func TestChanges(t *testing.T) {
 		// Severity
 		"a severity with its message": {
 			func(c *mapping.Compare) {
-				person(c, 5, severity(&sev3), update("u1", 5, "less bad", &investigating, &sev3))
+				person(c, 5, severity(&sev3), posted("u1", 5, "less bad", &investigating, &sev3))
 			},
 			[]string{"incident.severity_changed SEV1/critical > SEV3/info by Lisa at 02:05: less bad"},
 		},
 		"status and severity in one update tell its message once": {
 			func(c *mapping.Compare) {
-				person(c, 5, func(r *mapping.Remote) { r.Status, r.Severity = monitoring, &sev2 }, update("u1", 5, "both", &monitoring, &sev2))
+				person(c, 5, func(r *mapping.Remote) { r.Status, r.Severity = monitoring, &sev2 }, posted("u1", 5, "both", &monitoring, &sev2))
 			},
 			[]string{
 				"incident.status_changed live/Investigating/investigating > live/Monitoring/mitigated by Lisa at 02:05: both",
@@ -284,7 +284,7 @@ func TestChanges(t *testing.T) {
 			},
 		},
 		"a severity that nothing maps onto is the nearest word": {
-			func(c *mapping.Compare) { person(c, 5, severity(&sev0), update("u1", 5, "", nil, &sev0)) },
+			func(c *mapping.Compare) { person(c, 5, severity(&sev0), posted("u1", 5, "", nil, &sev0)) },
 			[]string{"incident.severity_changed SEV1/critical > SEV0/critical by Lisa at 02:05: "},
 		},
 		"a severity taken away": {
@@ -296,7 +296,7 @@ func TestChanges(t *testing.T) {
 		"another lead is given up and taken": {
 			func(c *mapping.Compare) {
 				person(c, 5, func(r *mapping.Remote) {
-					r.Roles = []mapping.Assignment{{Role: reporter, User: lisa}, {Role: lead, User: lisa}, {Role: comms, User: ada}}
+					r.Roles = []mapping.Assignment{{Role: reporter, User: userLisa}, {Role: lead, User: userLisa}, {Role: comms, User: userAda}}
 				})
 			},
 			[]string{
@@ -309,7 +309,7 @@ func TestChanges(t *testing.T) {
 			func(c *mapping.Compare) {
 				c.Rules.Users = map[string]string{"Lisa": "lisa@example.com", "l@tigerops": "LISA@example.com"}
 				c.Rules.Roles = map[string]string{"commander": "ro-lead", "owner": "lead"}
-				person(c, 5, func(r *mapping.Remote) { r.Roles = []mapping.Assignment{{Role: lead, User: lisa}} })
+				person(c, 5, func(r *mapping.Remote) { r.Roles = []mapping.Assignment{{Role: lead, User: userLisa}} })
 			},
 			[]string{
 				"incident.role_unassigned ada@example.com/Incident Lead/Ada/owner > - by nobody at 02:05 repeatable: ",
@@ -331,10 +331,10 @@ func TestChanges(t *testing.T) {
 		"what people say is told, not what machines of ours say": {
 			func(c *mapping.Compare) {
 				person(c, 7, nothing,
-					update("u1", 5, "hello", &investigating, nil),
-					update("u2", 6, "from TigerOps", &investigating, nil, byKey),
-					update("u3", 7, " ", &investigating, nil),
-					update("u4", 7, "another tool", &investigating, nil, mapping.Actor{Type: "workflow", Name: "Bot"}))
+					posted("u1", 5, "hello", &investigating, nil),
+					posted("u2", 6, "from TigerOps", &investigating, nil, byKey),
+					posted("u3", 7, " ", &investigating, nil),
+					posted("u4", 7, "another tool", &investigating, nil, mapping.Actor{Type: "workflow", Name: "Bot"}))
 			},
 			[]string{"incident.message - > - by Lisa at 02:05: hello", "incident.message - > - by Bot at 02:07: another tool"},
 		},
@@ -398,8 +398,8 @@ func TestChanges(t *testing.T) {
 				ours := esc("e6", "triggered", 3, nil)
 				ours.IncidentIDs = []string{"01OTHER", "01FDAG"}
 				c.Look.Escalations = []mapping.Escalation{
-					esc("e1", "acked", 6, ptr(by(lisa))), esc("e2", "resolved", 7, nil), esc("e3", "triggered", 3, nil),
-					esc("e4", "acked", 8, ptr(by(ada))), other, ours,
+					esc("e1", "acked", 6, ptr(by(userLisa))), esc("e2", "resolved", 7, nil), esc("e3", "triggered", 3, nil),
+					esc("e4", "acked", 8, ptr(by(userAda))), other, ours,
 				}
 			},
 			[]string{
@@ -415,14 +415,14 @@ func TestChanges(t *testing.T) {
 				for _, s := range []string{"acked", "triggered"} {
 					seen(c, func(l *mapping.Look) { l.Escalations = []mapping.Escalation{esc("e1", s, 3, nil)} })
 				}
-				c.Look.Escalations = []mapping.Escalation{esc("e1", "acked", 9, ptr(by(lisa)))}
+				c.Look.Escalations = []mapping.Escalation{esc("e1", "acked", 9, ptr(by(userLisa)))}
 			},
 			[]string{"incident.escalation_updated e1/triggered/Page > e1/acked/Page by Lisa at 02:09: "},
 		},
 		"our own escalation is not told, its ack and its end are": {
 			func(c *mapping.Compare) {
 				c.OwnIDs = map[string]bool{"e1": true, "e2": true, "e3": true}
-				c.Look.Escalations = []mapping.Escalation{esc("e1", "triggered", 3, nil), esc("e2", "acked", 4, ptr(by(lisa))), esc("e3", "expired", 5, nil)}
+				c.Look.Escalations = []mapping.Escalation{esc("e1", "triggered", 3, nil), esc("e2", "acked", 4, ptr(by(userLisa))), esc("e3", "expired", 5, nil)}
 			},
 			[]string{
 				"incident.acknowledged e2/pending/Page > e2/acked/Page by Lisa at 02:04: ",
@@ -469,15 +469,15 @@ func TestChanges(t *testing.T) {
 				c.Open = []mapping.Effect{{Status: &monitoring, Severity: &sev2, Summary: "S", Roles: []mapping.Assignment{{Role: lead, User: mapping.User{Email: "lisa@example.com"}}}}}
 				person(c, 5, func(r *mapping.Remote) {
 					r.Status, r.Severity, r.Summary = monitoring, &sev2, "S\n"
-					r.Roles = []mapping.Assignment{{Role: lead, User: lisa}}
-				}, update("u1", 5, "", &monitoring, &sev2, byKey))
+					r.Roles = []mapping.Assignment{{Role: lead, User: userLisa}}
+				}, posted("u1", 5, "", &monitoring, &sev2, byKey))
 			},
 			nil,
 		},
 		"another state than the step under way sets is a person's": {
 			func(c *mapping.Compare) {
 				c.Open = []mapping.Effect{{Status: &monitoring}}
-				person(c, 6, status(fixing), update("u1", 5, "", &monitoring, nil, byKey), update("u2", 6, "no", &fixing, nil))
+				person(c, 6, status(fixing), posted("u1", 5, "", &monitoring, nil, byKey), posted("u2", 6, "no", &fixing, nil))
 			},
 			[]string{"incident.status_changed live/Investigating/investigating > live/Fixing/investigating by Lisa at 02:06: no"},
 		},
@@ -486,21 +486,21 @@ func TestChanges(t *testing.T) {
 				c.KeyName = ""
 				c.Open = []mapping.Effect{{Message: "Ada acknowledged\nthis."}}
 				person(c, 6, nothing,
-					update("u1", 5, "Ada acknowledged this.", &investigating, nil, mapping.Actor{Type: "api_key", Name: "any"}),
-					update("u2", 6, "Ada acknowledged this.", &investigating, nil))
+					posted("u1", 5, "Ada acknowledged this.", &investigating, nil, mapping.Actor{Type: "api_key", Name: "any"}),
+					posted("u2", 6, "Ada acknowledged this.", &investigating, nil))
 			},
 			[]string{"incident.message - > - by Lisa at 02:06: Ada acknowledged this."},
 		},
 		"a move that a step made is ours by the update's id": {
 			func(c *mapping.Compare) {
 				c.OwnIDs = map[string]bool{"u1": true}
-				person(c, 5, status(monitoring), update("u1", 5, "ours", &monitoring, nil, byKey))
+				person(c, 5, status(monitoring), posted("u1", 5, "ours", &monitoring, nil, byKey))
 			},
 			nil,
 		},
 		"a state that our key left otherwise is told": {
 			func(c *mapping.Compare) {
-				person(c, 5, status(monitoring), update("u1", 5, "", &monitoring, nil, byKey))
+				person(c, 5, status(monitoring), posted("u1", 5, "", &monitoring, nil, byKey))
 			},
 			[]string{"incident.status_changed live/Investigating/investigating > live/Monitoring/mitigated by tigerops at 02:05: "},
 		},
@@ -509,10 +509,10 @@ func TestChanges(t *testing.T) {
 		"what was there before an incident was attached is not told, what changed since is": {
 			func(c *mapping.Compare) {
 				c.Tie.Origin, c.Look.First = mapping.OriginAttached, true
-				person(c, 6, status(monitoring), update("u1", 5, "old", &investigating, nil), update("u2", 6, "new", &monitoring, nil))
+				person(c, 6, status(monitoring), posted("u1", 5, "old", &investigating, nil), posted("u2", 6, "new", &monitoring, nil))
 				c.Look.Timeline = []mapping.Item{item("t1", "old", "", 3)}
 				c.Look.Actions = []mapping.Item{item("a1", "old", "outstanding", 3)}
-				c.Look.Escalations = []mapping.Escalation{esc("e1", "triggered", 3, nil), esc("e2", "acked", 4, ptr(by(ada)))}
+				c.Look.Escalations = []mapping.Escalation{esc("e1", "triggered", 3, nil), esc("e2", "acked", 4, ptr(by(userAda)))}
 			},
 			[]string{
 				"incident.acknowledged e2/pending/Page > e2/acked/Page by Ada at 02:04: ",
@@ -523,14 +523,14 @@ func TestChanges(t *testing.T) {
 			func(c *mapping.Compare) {
 				c.Tie.Origin, c.Look.First, c.Tie.Agreed.Summary = mapping.OriginAlertRoute, true, ""
 				c.State.Acknowledged = true
-				c.Look.Escalations = []mapping.Escalation{esc("e2", "acked", 4, ptr(by(ada)))}
+				c.Look.Escalations = []mapping.Escalation{esc("e2", "acked", 4, ptr(by(userAda)))}
 			},
 			nil,
 		},
 		"a declared incident has no before": {
 			func(c *mapping.Compare) {
 				c.Look.First, c.KeyName = true, ""
-				person(c, 6, nothing, update("u1", 5, "Declared", &investigating, nil, byKey), update("u2", 6, "hello", &investigating, nil))
+				person(c, 6, nothing, posted("u1", 5, "Declared", &investigating, nil, byKey), posted("u2", 6, "hello", &investigating, nil))
 				c.Look.Timeline = []mapping.Item{item("t1", "new", "", 3), {ID: "t2", Title: "Incident declared", At: minute(1)}}
 			},
 			[]string{"timeline.added - > t1/new by Lisa at 02:02: ", "incident.message - > - by Lisa at 02:06: hello"},
@@ -547,7 +547,7 @@ func TestChanges(t *testing.T) {
 			func(c *mapping.Compare) {
 				c.Look.First = true
 				c.Tie.Agreed.Status = mapping.Status{}
-				person(c, 5, status(closed), update("u1", 5, "no", &closed, nil))
+				person(c, 5, status(closed), posted("u1", 5, "no", &closed, nil))
 			},
 			[]string{"incident.resolved - > closed/Closed/resolved by Lisa at 02:05: no"},
 		},
@@ -556,7 +556,7 @@ func TestChanges(t *testing.T) {
 		"pull_status_changes off": {
 			func(c *mapping.Compare) {
 				c.Rules.PullStatus = false
-				person(c, 5, func(r *mapping.Remote) { r.Status, r.Severity = closed, &sev2 }, update("u1", 5, "said all the same", &closed, &sev2))
+				person(c, 5, func(r *mapping.Remote) { r.Status, r.Severity = closed, &sev2 }, posted("u1", 5, "said all the same", &closed, &sev2))
 			},
 			[]string{"incident.message - > - by Lisa at 02:05: said all the same"},
 		},
@@ -577,7 +577,7 @@ func TestChanges(t *testing.T) {
 		"pull_timeline_events off": {
 			func(c *mapping.Compare) {
 				c.Rules.PullTimeline = false
-				person(c, 5, func(r *mapping.Remote) { r.Summary = "S" }, update("u1", 5, "hello", &investigating, nil))
+				person(c, 5, func(r *mapping.Remote) { r.Summary = "S" }, posted("u1", 5, "hello", &investigating, nil))
 				c.Look.Timeline = []mapping.Item{item("t1", "new", "", 3)}
 			},
 			nil,
@@ -672,12 +672,12 @@ func TestChangesMarshalAsTheContractSays(t *testing.T) {
 	c := base()
 	person(&c, 9, func(r *mapping.Remote) {
 		r.Status, r.Severity, r.Summary = monitoring, &sev2, "It <is> slower & slower."
-		r.Roles = []mapping.Assignment{{Role: lead, User: lisa}}
-	}, update("u1", 5, "looks better", &monitoring, &sev1), update("u2", 6, "", &monitoring, &sev2), update("u3", 7, "waiting", &monitoring, &sev2))
-	c.Look.Actions = []mapping.Item{{ID: "a1", Title: "Restart", Description: "Restart\nall of it", Status: "outstanding", Assignee: "ada@example.com", At: minute(3), UpdatedAt: minute(3), By: ptr(by(ada))}}
+		r.Roles = []mapping.Assignment{{Role: lead, User: userLisa}}
+	}, posted("u1", 5, "looks better", &monitoring, &sev1), posted("u2", 6, "", &monitoring, &sev2), posted("u3", 7, "waiting", &monitoring, &sev2))
+	c.Look.Actions = []mapping.Item{{ID: "a1", Title: "Restart", Description: "Restart\nall of it", Status: "outstanding", Assignee: "ada@example.com", At: minute(3), UpdatedAt: minute(3), By: ptr(by(userAda))}}
 	c.Look.FollowUps = []mapping.Item{{ID: "f1", Title: "Index", Status: "outstanding", Labels: []string{"db"}, At: minute(8), UpdatedAt: minute(8)}}
-	c.Look.Timeline = []mapping.Item{{ID: "t1", Title: "Rolled back", At: minute(4), By: ptr(by(lisa))}}
-	c.Look.Escalations = []mapping.Escalation{{ID: "e1", Title: "Page", Status: "acked", At: minute(2), UpdatedAt: minute(3), By: ptr(by(lisa))}}
+	c.Look.Timeline = []mapping.Item{{ID: "t1", Title: "Rolled back", At: minute(4), By: ptr(by(userLisa))}}
+	c.Look.Escalations = []mapping.Escalation{{ID: "e1", Title: "Page", Status: "acked", At: minute(2), UpdatedAt: minute(3), By: ptr(by(userLisa))}}
 	c.Look.Postmortems = []mapping.Item{{ID: "p1", Title: "PM", Description: "https://doc", Status: "draft", At: minute(9)}}
 	golden(t, "all.json", agree(t, c))
 }
@@ -697,8 +697,8 @@ func TestLinkChanges(t *testing.T) {
 func TestKeysDependOnTheChangeAlone(t *testing.T) {
 	t.Parallel()
 	one, other := base(), base()
-	person(&one, 5, status(closed), update("u1", 5, "done", &closed, nil))
-	person(&other, 9, status(closed), update("u0b", 3, "", &documenting, nil), update("u1", 5, "done", &closed, nil))
+	person(&one, 5, status(closed), posted("u1", 5, "done", &closed, nil))
+	person(&other, 9, status(closed), posted("u0b", 3, "", &documenting, nil), posted("u1", 5, "done", &closed, nil))
 	other.Look.Source = mapping.SourceSweep
 	other.Tie.Agreed.Status = documenting
 	other.Tie.Agreed.Seen["update:u0b"] = "1"
@@ -708,7 +708,7 @@ func TestKeysDependOnTheChangeAlone(t *testing.T) {
 	}
 	third := base()
 	third.Tie.TigerOpsID = "TIG-2"
-	person(&third, 5, status(closed), update("u1", 5, "done", &closed, nil))
+	person(&third, 5, status(closed), posted("u1", 5, "done", &closed, nil))
 	if c := agree(t, third); c[0].Key == a[0].Key {
 		t.Error("two TigerOps incidents share a key")
 	}
@@ -721,7 +721,7 @@ func TestEveryStateThatALookSawIsTold(t *testing.T) {
 	var heard []string
 	for i, s := range []mapping.Status{fixing, monitoring, monitoring, investigating, documenting, closed} {
 		s := s
-		person(&c, 10+i, status(s), update(fmt.Sprint("v", i), 10+i, "", &s, nil))
+		person(&c, 10+i, status(s), posted(fmt.Sprint("v", i), 10+i, "", &s, nil))
 		rows, next := mapping.Changes(c)
 		c.Tie.Agreed = next
 		for _, r := range rows {

@@ -20,13 +20,13 @@ func TestConflict(t *testing.T) {
 	type inc = mapping.Incident
 	// Both sides changed something while the line was down: Lisa at 02:05, TigerOps before or after.
 	lisaSets := func(c *mapping.Compare, s *mapping.Severity) {
-		person(c, 5, severity(s), update("u1", 5, "less bad", &investigating, s))
+		person(c, 5, severity(s), posted("u1", 5, "less bad", &investigating, s))
 	}
 	lisaMoves := func(c *mapping.Compare, s mapping.Status) {
-		person(c, 5, status(s), update("u1", 5, "", &s, nil))
+		person(c, 5, status(s), posted("u1", 5, "", &s, nil))
 	}
 	lisaLeads := func(c *mapping.Compare) {
-		person(c, 5, func(r *mapping.Remote) { r.Roles = []mapping.Assignment{{Role: lead, User: lisa}} })
+		person(c, 5, func(r *mapping.Remote) { r.Roles = []mapping.Assignment{{Role: lead, User: userLisa}} })
 	}
 	const (
 		told     = "incident.severity_changed SEV1/critical > SEV3/info by Lisa at 02:05: "

@@ -50,7 +50,7 @@ func TestStatusFromRemote(t *testing.T) {
 			t.Parallel()
 			r := pullRules()
 			r.StatusMapping = c.mapping
-			if got := mapping.StatusFromRemote(c.remote, r, account(), c.current); got != c.want {
+			if got := mapping.StatusFromRemote(c.remote, r, pullAccount(), c.current); got != c.want {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
 		})
@@ -87,7 +87,7 @@ func TestSeverityFromRemote(t *testing.T) {
 			if c.words != nil {
 				r.Severities, r.SeverityMapping = c.words, c.mapping
 			}
-			if got := mapping.SeverityFromRemote(c.remote, r, account(), c.current); got != c.want {
+			if got := mapping.SeverityFromRemote(c.remote, r, pullAccount(), c.current); got != c.want {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
 		})
@@ -97,7 +97,7 @@ func TestSeverityFromRemote(t *testing.T) {
 // Mapped out and back again nothing flaps, whatever shares what.
 func TestSeverityComesBackAsItWentOut(t *testing.T) {
 	t.Parallel()
-	r, d := pullRules(), account()
+	r, d := pullRules(), pullAccount()
 	for _, m := range []map[string]string{
 		nil,
 		{"info": "SEV3", "warning": "SEV3", "critical": "SEV3"},

@@ -107,7 +107,7 @@ func TestApply(t *testing.T) {
 		},
 		"a reopen told again is no other life": {
 			[]string{created, ev("e6", "incident.reopened", ``), ev("e7", "incident.acknowledged", ``), ev("e6", "incident.reopened", ``)},
-			func(s mapping.State) (any, any) { return fmt.Sprint(s.Acknowledged, s.Generation), "true e6" },
+			func(s mapping.State) (any, any) { return fmt.Sprint(s.Acknowledged, " ", s.Generation), "true e6" },
 		},
 		"actions and follow-ups are remembered": {
 			[]string{created,
