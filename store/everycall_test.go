@@ -3,6 +3,7 @@ package store_test
 import (
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"testing"
 
@@ -121,8 +122,14 @@ func TestAFailureOfAnyCallLeavesNothingHalfDone(t *testing.T) {
 			t.Run(fmt.Sprintf("%s after=%v", op.name, after), func(t *testing.T) {
 				t.Parallel()
 				f := newFaults(t)
+				template := options(t).Path
+				s := open(t, store.Options{Path: template, Owner: true})
+				if op.setup != nil {
+					op.setup(t, s)
+				}
+				ok(t, s.Close())
 				for n := 1; ; n++ {
-					fired := failNth(t, f, op, n, after)
+					fired := failNth(t, f, template, op, n, after)
 					if fired == "" {
 						if n < 5 {
 							t.Errorf("only %d calls were failed", n-1)
@@ -135,14 +142,12 @@ func TestAFailureOfAnyCallLeavesNothingHalfDone(t *testing.T) {
 	}
 }
 
-func failNth(t *testing.T, f *faults, op operation, n int, after bool) (fired string) {
+func failNth(t *testing.T, f *faults, template string, op operation, n int, after bool) (fired string) {
 	t.Helper()
 	o := options(t)
+	ok(t, os.WriteFile(o.Path, []byte(bytesOf(t, template)), 0o600))
 	s := open(t, o.WithDriver(f.name))
 	defer s.Close()
-	if op.setup != nil {
-		op.setup(t, s)
-	}
 	db := stranger(t, o.Path)
 	before := get(t, db, op.did)
 	f.arm(n, after)
@@ -218,13 +223,15 @@ func TestAFailureOfAnyCallOfOpenLosesNothing(t *testing.T) {
 			t.Run(fmt.Sprint(name, " after=", after), func(t *testing.T) {
 				t.Parallel()
 				f := newFaults(t)
+				old := options(t)
+				s := open(t, old)
+				insert(t, s, event("a", "TIG-1"))
+				ok(t, s.Close())
 				for n, fired := 1, "all"; fired != ""; n++ {
 					o := options(t)
 					want := "0"
 					if name == "a migration" {
-						s := open(t, o)
-						insert(t, s, event("a", "TIG-1"))
-						ok(t, s.Close())
+						ok(t, os.WriteFile(o.Path, []byte(bytesOf(t, old.Path)), 0o600))
 						o, want = o.WithMigrations(later(t)), "1"
 					}
 					f.arm(n, after)
