@@ -36,6 +36,8 @@ type Options struct {
 	HTTP *http.Client
 	// Notify, if set, is told "ready", "status TEXT", "alive" and "stopping" (systemd).
 	Notify func(state, text string)
+	// WatchdogEvery is how often "alive" is told to Notify; 0: never.
+	WatchdogEvery time.Duration
 }
 
 // Agent is the running agent. Its parts are in files of their own: drain.go and deliver.go take events out, pull.go,
@@ -57,8 +59,6 @@ type Agent struct {
 
 	wakePull, wakePush chan struct{} // buffered by one: something new to pull, to push
 	wakeSweep          chan struct{}
-	stopOnce           sync.Once
-	stopped            chan struct{}
 }
 
 // New opens the database as its owner, brings it up to date, and listens. It starts nothing that touches
@@ -70,7 +70,6 @@ func New(ctx context.Context, o Options) (_ *Agent, err error) {
 	a := &Agent{
 		opts: o, log: o.Log, locks: newKeyedLocks(), now: func() time.Time { return time.Now().UTC() },
 		wakePull: make(chan struct{}, 1), wakePush: make(chan struct{}, 1), wakeSweep: make(chan struct{}, 1),
-		stopped: make(chan struct{}),
 	}
 	a.in = newInbound(o.Log)
 	a.cfg.Store(&o.Config)
@@ -114,7 +113,6 @@ func New(ctx context.Context, o Options) (_ *Agent, err error) {
 // Run works until ctx ends, then stops taking work, finishes what is in flight within stopWithin, and closes the
 // database. It returns nil after such a stop, else what broke.
 func (a *Agent) Run(ctx context.Context) error {
-	defer close(a.stopped)
 	work, stopWork := context.WithCancel(ctx)
 	defer stopWork()
 
@@ -135,6 +133,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	start("push", a.pushLoop)
 	start("housekeeping", a.keepLoop)
 	start("heartbeat", a.heartbeatLoop)
+	start("watchdog", a.watchdogLoop)
 	a.notify("ready", "")
 	a.log.Info("running", "version", a.opts.Version, "database", a.cfg.Load().DB, "local", a.edges.localAddr(), "webhooks", a.edges.webhookAddr())
 
@@ -154,6 +153,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	case <-timer.C:
 		a.log.Warn("gave up waiting for what is in flight; it is taken up again at the next start", "after", stopWithin.String())
 	}
+	a.io.Close()
 	if cerr := a.st.Close(); cerr != nil && err == nil {
 		err = fmt.Errorf("close the database: %w", cerr)
 	}
@@ -180,8 +180,7 @@ func (a *Agent) Reload() error {
 	a.up.setLimit(c.RateLimit)
 	a.dir.forget()
 	a.log.Info("configuration reloaded")
-	// A new key may be what was missing.
-	go a.up.check(context.WithoutCancel(context.Background()))
+	a.up.hurry() // a new key may be what was missing
 	return nil
 }
 

@@ -51,6 +51,7 @@ type drainer struct {
 	ready     laneHeap // due now, by priority and age
 	later     laneHeap // not due yet, by due time
 	workers   int
+	lastTurn  time.Time // when the loop last went round
 	lastMoved time.Time // when a due lane was last tried or none was due: what "stuck" is measured from
 
 	poked chan struct{}
@@ -240,6 +241,7 @@ func (d *drainer) dispatch(ctx, inFlight context.Context, workers *sync.WaitGrou
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now := time.Now()
+	d.lastTurn = now
 	for d.later.Len() > 0 && !d.later.lanes[0].due.After(now) {
 		d.placeLocked(d.later.lanes[0], now)
 	}

@@ -387,7 +387,7 @@ func (u *upstream) keepProbing(ctx context.Context) {
 			wait = time.Second
 			select {
 			case <-u.watch():
-			case <-u.hurried:
+			case <-u.hurried: // nothing to hurry
 			case <-ctx.Done():
 				return
 			}

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tigerops/tigerops-incidentio/agent"
+	"github.com/tigerops/tigerops-incidentio/systemd"
 )
 
 func (a *app) runCommand() *cobra.Command {
@@ -48,7 +49,19 @@ func (a *app) run(ctx context.Context) error {
 	for _, w := range c.Warnings {
 		log.Warn("configuration: " + w.String())
 	}
-	ag, err := agent.New(ctx, agent.Options{Config: c, Reload: load, Log: log, Version: version()})
+	o := agent.Options{Config: c, Reload: load, Log: log, Version: version()}
+	o.Notify = func(state, text string) {
+		if err := systemd.Notify(state, text); err != nil {
+			log.Debug("service manager", "error", err)
+		}
+	}
+	if o.WatchdogEvery, err = systemd.WatchdogEvery(); err != nil {
+		return err
+	}
+	if o.WebhookListener, err = systemd.Listener(); err != nil {
+		return err
+	}
+	ag, err := agent.New(ctx, o)
 	if err != nil {
 		return err
 	}
