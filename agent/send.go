@@ -202,6 +202,7 @@ func (d *delivery) done(ctx context.Context, req mapping.Request, r incidentio.R
 	d.lane.tries = 0
 	if len(c.Inbox) > 0 {
 		poke(a.wakePush)
+		poke(a.wakePull) // webhooks of an incident that was not tied yet wait for this
 	}
 	return verdict{}, false, nil
 }

@@ -395,13 +395,13 @@ SELECT l.tigerops_incident_id, l.reference, l.tigerops_status, l.incident_io_sta
           AND o.state = 'dead') AS dead,
        (SELECT count(*) FROM inbox i
         WHERE i.tigerops_incident_id = l.tigerops_incident_id AND i.state = 'pending') AS unapplied,
-       coalesce(round((julianday('now') - julianday(min(
+       coalesce(round((julianday('now') - julianday(nullif(min(
            coalesce((SELECT o.created_at FROM outbox o
                      WHERE o.incident_key = l.tigerops_incident_id AND o.state IN ('pending', 'dead') AND o.parked = 0
-                     ORDER BY o.id LIMIT 1), '9999'),
+                     ORDER BY o.id LIMIT 1), 'none'),
            coalesce((SELECT i.created_at FROM inbox i
                      WHERE i.tigerops_incident_id = l.tigerops_incident_id AND i.state = 'pending'
-                     ORDER BY i.id LIMIT 1), '9999')))) * 86400, 1), 0.0) AS lag_seconds
+                     ORDER BY i.id LIMIT 1), 'none')), 'none'))) * 86400, 1), 0.0) AS lag_seconds
 FROM link l
 ORDER BY l.closed, l.updated_at DESC;
 

@@ -33,7 +33,7 @@ It leaves its database in the current directory, under a new name each time, for
 			a.print("  sqlite3 -box %s 'SELECT * FROM sync_state'", db)
 			a.print("  sqlite3 -box %s \"SELECT at, direction, what, detail FROM story WHERE tigerops_incident_id = '%s'\"", db, agent.DemoIncident)
 			a.print("  sqlite3 -box %s 'SELECT step, http_status, remote_id FROM delivery'", db)
-			a.print("  sqlite3 %s \"SELECT json_pretty(request) FROM delivery WHERE step = 'incident.declare'\"", db)
+			a.print("  sqlite3 %s \"SELECT request FROM delivery WHERE step = 'incident.declare'\"", db)
 			a.print("  sqlite3 -box %s 'SELECT id, type, state, created_at FROM inbox'", db)
 			a.print("  AGENT_DB=%s %s show %s", db, program, agent.DemoIncident)
 			return nil
