@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -212,11 +213,17 @@ func (d *directory) load(ctx context.Context) (account, error) {
 		if failed != nil {
 			return false
 		}
-		if r := d.a.call(ctx, true, do); r.Class != incidentio.Done {
+		switch r := d.a.call(ctx, true, do); {
+		case r.Class == incidentio.Done:
+			return true
+		case r.Class == incidentio.Refused, r.Class == incidentio.Unauthorized && r.Status == http.StatusForbidden:
+			// An account without this, or a key that may not read it: what is mapped onto it is left out, the incident
+			// is not (P6).
+			d.a.in.tell.failed(levelWarn, "directory of "+what, "incident.io does not give its "+what+"; what is mapped onto them is left out", "error", r.Error())
+		default:
 			failed = &directoryError{what, r}
-			return false
 		}
-		return true
+		return false
 	}
 	ask("severities", func(ctx context.Context) incidentio.Result {
 		list, r := d.a.io.Severities(ctx)
