@@ -201,7 +201,7 @@ func (t *tx) steps(c *Commit) error {
 		ON CONFLICT (outbox_id, step) DO UPDATE SET attempts = attempts + 1, state = 'open', finished_at = NULL,
 			call = excluded.call, method = excluded.method, path = excluded.path, idempotency_key = excluded.idempotency_key,
 			mark = excluded.mark, folded = excluded.folded, effect = excluded.effect, request = excluded.request,
-			error = iif(state = 'open', error, '')
+			http_status = NULL, request_id = '', error = ''
 		WHERE state = 'refused' OR state = 'open' AND (request, method, path, idempotency_key)
 			= (excluded.request, excluded.method, excluded.path, excluded.idempotency_key)`,
 		f.OutboxID, f.Name, t.now, f.Call, f.Method, f.Path, f.Key, f.Mark, folded, effect, string(f.Request))
