@@ -3,7 +3,6 @@ package mapping
 import (
 	"cmp"
 	"slices"
-	"strings"
 )
 
 // compareRoles tells who took and who gave up a role. A change of person is two rows. The reporter is set by
@@ -94,16 +93,16 @@ func (w *comparison) ownRole(id string) bool {
 func (w *comparison) compareSummary() {
 	remote, base := w.Look.Remote.Summary, w.base.Summary
 	w.next.Summary = remote
-	own := func(e Effect) bool { return e.Summary != "" && flatten(e.Summary) == flatten(remote) }
+	own := func(e Effect) bool { return e.Summary != "" && letters(e.Summary) == letters(remote) }
 	if flatten(base) == flatten(remote) || slices.ContainsFunc(w.Open, own) || base == "" && w.old() {
 		return
 	}
-	verdict := w.textConflict("summary", remote, func(i Incident) string { return cmp.Or(i.AISummary, i.RootCause) })
-	if verdict.agree || !w.Rules.PullTimeline {
+	verdict := w.summaryConflict()
+	if !w.Rules.PullTimeline {
 		return
 	}
 	c := Change{Type: ChangeSummary, Before: map[string]any{"summary": base}, After: map[string]any{"summary": remote}}
-	w.tellMove(c, verdict, "the summary", nil, "summary", remote)
+	w.tellMove(c, verdict, "TigerOps' part of the summary", nil, "summary", remote)
 }
 
 // compareName takes a new name over without a row of its own; only how a conflict about it went is told.
@@ -114,14 +113,13 @@ func (w *comparison) compareName() {
 	if base == "" || remote == base || slices.ContainsFunc(w.Open, own) {
 		return
 	}
-	verdict := w.textConflict("name", remote, func(i Incident) string { return i.Title })
-	if verdict.agree || verdict.note == "" && verdict.stands == "" || !w.Rules.PullTimeline {
+	v := w.nameConflict()
+	if v == (verdict{}) || !w.Rules.PullTimeline {
 		return
 	}
-	name := strings.TrimSpace(remote)
 	c := Change{Type: ChangeMessage}
-	if verdict.note != "" {
-		c.Message = "The name was set to " + name + " in incident.io."
+	if v.note != "" {
+		c.Message = "The name was set to " + line(remote) + " in incident.io."
 	}
-	w.tellMove(c, verdict, "the name to "+name, nil, "name", remote)
+	w.tellMove(c, v, "the name to "+line(remote), nil, "name", remote)
 }

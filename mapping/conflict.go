@@ -87,14 +87,10 @@ func (w *comparison) statusConflict(u *Update) verdict {
 }
 
 // wantedStatus is the TigerOps status that delivering an event would bring to the tied incident. An acknowledgement
-// only lifts one out of triage; a reopen of one that is over makes a new incident; a resolve that is only told on the
-// timeline moves nothing.
+// that names none takes people nowhere that they have not been; a reopen of one that is over makes a new incident; a
+// resolve that is only told on the timeline moves nothing.
 func (w *comparison) wantedStatus(ev Event) string {
 	switch ev.Type {
-	case IncidentAcknowledged:
-		if ev.Incident.Status == "" && w.base.Status.Category == CategoryTriage {
-			return StatusAcknowledged
-		}
 	case IncidentResolved:
 		if !w.Rules.AutoResolve {
 			return ""
@@ -128,13 +124,9 @@ func (w *comparison) severityConflict(u *Update) verdict {
 // roleConflict decides between who holds a role in incident.io and whom pending events want to hold it.
 func (w *comparison) roleConflict(role Role) verdict {
 	want := w.wished(func(ev Event) string {
-		responders := ev.Incident.Responders
-		if ev.Type == IncidentAcknowledged && ev.Actor != nil {
-			responders = append(slices.Clone(responders), Responder{Role: "owner", Email: ev.Actor.Email})
-		}
-		for _, r := range responders {
-			if r.Email != "" && namesRole(w.Rules.Roles[r.Role], role) {
-				return strings.ToLower(cmp.Or(w.Rules.Users[r.Email], r.Email))
+		for _, c := range candidates(State{Incident: ev.Incident}, ev, w.Rules) {
+			if email := emailOf(c.who.Email, c.who.Name, w.Rules); email != "" && !c.implied && namesRole(c.to, role) {
+				return email
 			}
 		}
 		return ""
@@ -151,17 +143,29 @@ func (w *comparison) roleConflict(role Role) verdict {
 	return w.decide("role:"+role.ID, want, w.Look.Remote.UpdatedAt, "")
 }
 
-// textConflict decides between a text that people wrote and one that pending events bring.
-func (w *comparison) textConflict(field, remote string, text func(Incident) string) verdict {
-	want := w.wished(func(ev Event) string { return text(ev.Incident) })
-	switch {
-	case want.word == "":
+// summaryConflict decides over TigerOps' section of the summary, if people wrote into it while pending events renew it.
+// What they wrote around it is in nobody's way.
+func (w *comparison) summaryConflict() verdict {
+	ours := func(summary string) bool {
+		start, _ := findSection(strings.TrimSpace(summary), w.Tie.Pushed.Summary)
+		return start >= 0
+	}
+	want := w.wished(func(ev Event) string { return cmp.Or(ev.Incident.AISummary, ev.Incident.RootCause) })
+	if want.word == "" || !ours(w.base.Summary) || ours(w.Look.Remote.Summary) {
 		return verdict{}
-	case flatten(want.word) == flatten(remote):
-		return verdict{agree: true}
 	}
 	want.word = "" // a text is too long to be named
-	return w.decide(field, want, w.Look.Remote.UpdatedAt, "")
+	return w.decide("summary", want, w.Look.Remote.UpdatedAt, "")
+}
+
+// nameConflict decides between the incident's name and the title that pending events bring.
+func (w *comparison) nameConflict() verdict {
+	want := w.wished(func(ev Event) string { return ev.Incident.Title })
+	if want.word == "" || want.word == w.Tie.Pushed.Title || line(want.word) == w.base.Name || line(want.word) == w.Look.Remote.Name {
+		return verdict{}
+	}
+	want.word = line(want.word)
+	return w.decide("name", want, w.Look.Remote.UpdatedAt, "")
 }
 
 // tellMove adds the row of a move in incident.io, or, where TigerOps' own change stands, a message that tells of it,
@@ -171,16 +175,15 @@ func (w *comparison) tellMove(c Change, v verdict, what string, u *Update, kind 
 	said := c.Message
 	switch {
 	case v.stands != "":
-		c.Type = ChangeMessage
-		if kind != "summary" { // what people wrote is about to be written over: the row keeps it
-			c.Before, c.After = nil, nil
+		if kind != "summary" { // what people wrote there stays beside TigerOps' text
+			c.Type, c.Before, c.After = ChangeMessage, nil, nil
+			kind = "conflict-" + kind
 		}
 		who := "Somebody"
 		if c.Actor != nil && c.Actor.Name != "" {
 			who = c.Actor.Name
 		}
 		c.Message = fmt.Sprintf("%s set %s in incident.io at %s; %s.", who, what, w.movedAt(u).UTC().Format("2006-01-02 15:04:05 MST"), v.stands)
-		kind = "conflict-" + kind
 	case v.note != "":
 		c.Message = v.note
 	default:

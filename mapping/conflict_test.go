@@ -1,6 +1,8 @@
 package mapping_test
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"maps"
 	"slices"
 	"strings"
@@ -27,6 +29,11 @@ func TestConflict(t *testing.T) {
 	}
 	lisaLeads := func(c *mapping.Compare) {
 		person(c, 5, func(r *mapping.Remote) { r.Roles = []mapping.Assignment{{Role: lead, User: userLisa}} })
+	}
+	// ours makes the summary TigerOps' own section, as it was sent.
+	ours := func(c *mapping.Compare) {
+		sent := sha256.Sum256([]byte("\x07\x00\x00\x00\x00\x00\x00\x00summary\x08\x00\x00\x00\x00\x00\x00\x00itisslow"))
+		c.Tie.Pushed.Summary = hex.EncodeToString(sent[:16])
 	}
 	const (
 		told     = "incident.severity_changed SEV1/critical > SEV3/info by Lisa at 02:05: "
@@ -182,14 +189,13 @@ func TestConflict(t *testing.T) {
 			},
 			[]string{"incident.status_changed live/Fixing/investigating > live/Monitoring/mitigated by Lisa at 02:05: "}, nil,
 		},
-		"status: an acknowledgement lifts one out of triage": {
+		"status: an acknowledgement takes nobody out of triage who went on since": {
 			func(c *mapping.Compare) {
 				c.Tie.Agreed.Status = triage
 				lisaMoves(c, monitoring)
-				c.Pending = []mapping.Pending{pending(8, 4, "incident.acknowledged", inc{})}
+				c.Pending = []mapping.Pending{pending(8, 6, "incident.acknowledged", inc{})}
 			},
-			[]string{"incident.status_changed triage/Triage/open > live/Monitoring/mitigated by Lisa at 02:05: TigerOps' change to acknowledged, not delivered yet, is overruled (conflict: latest)."},
-			map[string]int64{"status": 8},
+			[]string{"incident.status_changed triage/Triage/open > live/Monitoring/mitigated by Lisa at 02:05: "}, nil,
 		},
 
 		"role: incident.io's is later": {
@@ -209,15 +215,21 @@ func TestConflict(t *testing.T) {
 			[]string{"incident.message - > - by nobody at 02:05 repeatable: Somebody set the role Incident Lead to Lisa in incident.io at 2026-11-23 02:05:00 UTC; TigerOps' later change to bob@example.com stands (conflict: latest)."},
 			nil,
 		},
-		"role: who acknowledges takes it, too": {
+		"role: who acknowledges takes it from nobody": {
 			func(c *mapping.Compare) {
 				lisaLeads(c)
-				p := pending(8, 4, "incident.acknowledged", inc{})
+				p := pending(8, 6, "incident.acknowledged", inc{})
 				p.Event.Actor = &mapping.Person{Email: "bob@example.com"}
 				c.Pending = []mapping.Pending{p}
 			},
-			[]string{unledBy, ledBy + "TigerOps' change to bob@example.com, not delivered yet, is overruled (conflict: latest)."},
-			map[string]int64{"role:ro-lead": 8},
+			[]string{unledBy, ledBy}, nil,
+		},
+		"role: somebody without an email is none": {
+			func(c *mapping.Compare) {
+				lisaLeads(c)
+				c.Pending = []mapping.Pending{pending(8, 6, "incident.updated", inc{Responders: []mapping.Responder{{Role: "owner", Name: "Bob"}}})}
+			},
+			[]string{unledBy, ledBy}, nil,
 		},
 		"role: both to the same is none": {
 			func(c *mapping.Compare) {
@@ -235,20 +247,30 @@ func TestConflict(t *testing.T) {
 			map[string]int64{"role:ro-lead": 8},
 		},
 
-		"summary: incident.io's is later": {
+		"summary: what people write beside TigerOps' part is in nobody's way": {
 			func(c *mapping.Compare) {
-				person(c, 5, func(r *mapping.Remote) { r.Summary = "Theirs." })
-				c.Pending = []mapping.Pending{pending(8, 4, "incident.updated", inc{AISummary: "Ours."})}
+				ours(c)
+				person(c, 5, func(r *mapping.Remote) { r.Summary += "\n\n---\n\nTheirs." })
+				c.Pending = []mapping.Pending{pending(8, 6, "incident.updated", inc{AISummary: "New."})}
 			},
-			[]string{"incident.summary_changed It is slow. > Theirs. by nobody at 02:05 repeatable: TigerOps' change, not delivered yet, is overruled (conflict: latest)."},
+			[]string{"incident.summary_changed It is slow. > It is slow.\n\n---\n\nTheirs. by nobody at 02:05 repeatable: "}, nil,
+		},
+		"summary: into TigerOps' part, later": {
+			func(c *mapping.Compare) {
+				ours(c)
+				person(c, 5, func(r *mapping.Remote) { r.Summary = "It is very slow." })
+				c.Pending = []mapping.Pending{pending(8, 4, "incident.updated", inc{AISummary: "New."})}
+			},
+			[]string{"incident.summary_changed It is slow. > It is very slow. by nobody at 02:05 repeatable: TigerOps' change, not delivered yet, is overruled (conflict: latest)."},
 			map[string]int64{"summary": 8},
 		},
-		"summary: TigerOps' is later, and what people wrote is kept in the row": {
+		"summary: into TigerOps' part, which is renewed later": {
 			func(c *mapping.Compare) {
-				person(c, 5, func(r *mapping.Remote) { r.Summary = "Theirs." })
-				c.Pending = []mapping.Pending{pending(8, 6, "incident.updated", inc{RootCause: "Ours."})}
+				ours(c)
+				person(c, 5, func(r *mapping.Remote) { r.Summary = "It is very slow." })
+				c.Pending = []mapping.Pending{pending(8, 6, "incident.updated", inc{RootCause: "New."})}
 			},
-			[]string{"incident.message It is slow. > Theirs. by nobody at 02:05 repeatable: Somebody set the summary in incident.io at 2026-11-23 02:05:00 UTC; TigerOps' later change stands (conflict: latest)."},
+			[]string{"incident.summary_changed It is slow. > It is very slow. by nobody at 02:05 repeatable: Somebody set TigerOps' part of the summary in incident.io at 2026-11-23 02:05:00 UTC; TigerOps' later change stands (conflict: latest)."},
 			nil,
 		},
 		"name: incident.io's is later": {
@@ -256,7 +278,7 @@ func TestConflict(t *testing.T) {
 				person(c, 5, func(r *mapping.Remote) { r.Name = "Theirs" })
 				c.Pending = []mapping.Pending{pending(8, 4, "incident.updated", inc{Title: "Ours"})}
 			},
-			[]string{"incident.message - > - by nobody at 02:05 repeatable: The name was set to Theirs in incident.io.\n\nTigerOps' change, not delivered yet, is overruled (conflict: latest)."},
+			[]string{"incident.message - > - by nobody at 02:05 repeatable: The name was set to Theirs in incident.io.\n\nTigerOps' change to Ours, not delivered yet, is overruled (conflict: latest)."},
 			map[string]int64{"name": 8},
 		},
 		"name: TigerOps' is later": {
@@ -264,7 +286,7 @@ func TestConflict(t *testing.T) {
 				person(c, 5, func(r *mapping.Remote) { r.Name = "Theirs" })
 				c.Pending = []mapping.Pending{pending(8, 6, "incident.updated", inc{Title: "Ours"})}
 			},
-			[]string{"incident.message - > - by nobody at 02:05 repeatable: Somebody set the name to Theirs in incident.io at 2026-11-23 02:05:00 UTC; TigerOps' later change stands (conflict: latest)."},
+			[]string{"incident.message - > - by nobody at 02:05 repeatable: Somebody set the name to Theirs in incident.io at 2026-11-23 02:05:00 UTC; TigerOps' later change to Ours stands (conflict: latest)."},
 			nil,
 		},
 	} {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"time"
 	"unicode/utf8"
 )
 
@@ -25,8 +26,8 @@ func Fallback(req Request, in Input) (Request, string, bool) {
 			return req, "", false
 		}
 		head := "**" + inline(b.Title) + "**"
-		if b.Timestamp != "" {
-			head += " (" + b.Timestamp + ")"
+		if t, err := time.Parse(timeLayout, b.Timestamp); err == nil {
+			head += " (" + when(t) + ")"
 		}
 		return asUpdate(req, in, paragraphs(head, b.Description)), warning, true
 	case CreateAction:
@@ -99,7 +100,7 @@ func withoutUpdate(req Request, in Input, b updateBody) Request {
 	}
 	parts := incidentParts{Severity: b.Severity, Status: b.Status}
 	if b.Message != "" {
-		parts.Summary = logged(in.Tie.Agreed.Summary, p.at(), b.Message)
+		parts.Summary = logged(in.Tie.Agreed.Summary, b.Message, p.at())
 	}
 	req.Call, req.Path, req.Mark = EditIncident, pathEdit(in.Tie.IncidentID), ""
 	req.Effect.Summary, req.Effect.Message = parts.Summary, ""
@@ -109,8 +110,11 @@ func withoutUpdate(req Request, in Input, b updateBody) Request {
 
 // logged adds a line to the list below the summary that holds what TigerOps told. The oldest lines go where the summary
 // would grow too long.
-func logged(summary, at, message string) string {
-	entry := "- " + at + ": " + cut(flat(message), 500)
+func logged(summary, message, at string) string {
+	entry := "- " + cut(flat(message), 500)
+	if t, err := time.Parse(timeLayout, at); err == nil && !strings.Contains(entry, when(t)) {
+		entry += " (" + when(t) + ")"
+	}
 	head, list, found := strings.Cut(strings.TrimSpace(summary), logTitle)
 	head = strings.TrimSpace(head)
 	switch {

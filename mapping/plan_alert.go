@@ -2,7 +2,6 @@ package mapping
 
 import (
 	"cmp"
-	"slices"
 	"unicode/utf8"
 )
 
@@ -117,9 +116,10 @@ func (p *planner) alertText() string {
 	if s := p.in.Event.Step; s != nil && (p.in.Event.Type == AnomalyDetected || p.in.Event.Type == SLOBreached) {
 		head = paragraphs(cut(prose(s.Detail), maxDetail), head)
 	}
-	mark := "*TigerOps event " + Reference(p.in.Event.ID) + "*"
+	// Plain, unlike a summary's last line: an incident that a route makes of the alert was not declared by an agent.
+	mark := "TigerOps event " + Reference(p.in.Event.ID)
 	if p.st.Incident.ID != "" {
-		mark = markLine(p.st.Incident.ID)
+		mark = incidentMark(p.st.Incident.ID)
 	}
 	return paragraphs(head, story(p.st), mark)
 }
@@ -135,19 +135,26 @@ func (p *planner) stepTitle() string {
 // fallbackTitle names what TigerOps gave no title.
 func (p *planner) fallbackTitle() string {
 	i := p.st.Incident
-	where := slices.DeleteFunc([]string{flat(i.Service), flat(i.Environment)}, func(s string) bool { return s == "" })
 	what := "TigerOps incident"
 	switch p.in.Event.Type {
 	case AnomalyDetected:
 		what = "Anomaly detected"
 	case SLOBreached:
 		what = "SLO breached"
+	default:
+		if i.ID != "" {
+			what += " " + nameOf(i.ID)
+		}
 	}
-	if i.ID != "" {
-		what += " " + nameOf(i.ID)
+	where := flat(cmp.Or(append([]string{i.Service}, i.AffectedServices...)...))
+	if where == "" && i.SLO != nil {
+		where = flat(i.SLO.Name)
 	}
-	if len(where) > 0 {
-		what += " in " + listed(where)
+	if where != "" {
+		what += ": " + where
+	}
+	if i.Environment != "" {
+		what += " (" + flat(i.Environment) + ")"
 	}
 	return line(what)
 }

@@ -3,6 +3,7 @@ package mapping
 import (
 	"cmp"
 	"slices"
+	"strings"
 )
 
 // sync sends what TigerOps has changed since it was last sent: name, summary and fields by an edit, roles by another,
@@ -149,13 +150,14 @@ func (p *planner) update(message string, m statusMove) {
 		return
 	}
 	effect.Pushed.Status = m.told
-	if len(changed) > 0 {
-		who := cmp.Or(p.who(), "TigerOps")
-		in := ""
-		if who != "TigerOps" {
-			in = " in TigerOps"
-		}
-		message = flat(message + " " + who + " changed " + listed(changed) + in + ".")
+	switch who := p.who(); {
+	case len(changed) == 0:
+	case message != "":
+		message = strings.TrimSuffix(message, ".") + ", with a change of " + listed(changed) + "."
+	case who != "":
+		message = who + " changed " + listed(changed) + " in TigerOps."
+	default:
+		message = "TigerOps changed " + listed(changed) + "."
 	}
 	body.Message = cut(message, maxDetail)
 	effect.Message = body.Message

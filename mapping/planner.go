@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"maps"
-	"time"
+	"slices"
 )
 
 // Plan says what is still to be done for an event. It is called anew after each step that ended: a step of in.Ended
@@ -204,9 +204,9 @@ func (p *planner) did(step string) bool {
 // key is the idempotency key of a step of this event.
 func (p *planner) key(step string) string { return StepKey(p.in.Event.ID, step) }
 
-// add plans a step, unless it ended already, by the call that the account has.
+// add plans a step, unless it ended already or is planned, by the call that the account has.
 func (p *planner) add(r Request) {
-	if p.did(r.Name) {
+	if p.did(r.Name) || slices.ContainsFunc(p.out.Next, func(n Request) bool { return n.Name == r.Name }) {
 		return
 	}
 	r.Method = "POST"
@@ -248,25 +248,20 @@ func (p *planner) overruled(field string) bool {
 	return ok && p.in.OutboxID <= upto
 }
 
-// at is when the event happened: its own time, else the incident's, else its arrival. A clock that runs ahead of ours
-// by more than a little is not believed.
+// at is when the event happened: its own time, else its arrival, else what is known of the incident.
 func (p *planner) at() string {
-	const ahead = 5 * time.Minute
-	t, arrived := p.in.Event.Timestamp, p.in.ArrivedAt
-	if t.IsZero() {
-		switch i := p.in.Event.Incident; {
+	t := p.in.Event.Timestamp
+	if i := p.in.Event.Incident; t.IsZero() {
+		switch {
 		case p.in.Event.Type == IncidentResolved && i.ResolvedAt != nil:
 			t = *i.ResolvedAt
-		case !arrived.IsZero():
-			t = arrived
+		case !p.in.ArrivedAt.IsZero():
+			t = p.in.ArrivedAt
 		case !p.st.LastEventAt.IsZero():
 			t = p.st.LastEventAt
 		case i.StartedAt != nil:
 			t = *i.StartedAt
 		}
-	}
-	if !arrived.IsZero() && t.After(arrived.Add(ahead)) {
-		t = arrived
 	}
 	return t.UTC().Format(timeLayout)
 }

@@ -126,8 +126,9 @@ func SeverityFromRemote(remote *Severity, r *Rules, d *Directory, current string
 // lower case. Where several words map onto it, it is the one that TigerOps itself uses for that person.
 func roleFromRemote(a Assignment, r *Rules, st State) string {
 	var words []string
-	for _, w := range slices.Sorted(maps.Keys(r.Roles)) {
-		if namesRole(r.Roles[w], a.Role) {
+	roles := roleMapping(r)
+	for _, w := range slices.Sorted(maps.Keys(roles)) {
+		if namesRole(roles[w], a.Role) {
 			words = append(words, w)
 		}
 	}

@@ -151,7 +151,7 @@ func (p *planner) roleProblem(c candidate, why string, tell bool) {
 	case name == "":
 		name = flat(c.who.Email)
 	case c.who.Email != "":
-		name += " <" + flat(c.who.Email) + ">"
+		name += " (" + flat(c.who.Email) + ")"
 	}
 	name = cut(cmp.Or(name, "somebody without a name"), 200)
 	p.warn(fmt.Sprintf("%s not assigned as %s: %s", name, c.word, why))

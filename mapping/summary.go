@@ -55,7 +55,7 @@ func story(st State) string {
 		cut(prose(i.AISummary), 5_000),
 		titled("Root cause hypothesis", cut(prose(i.RootCause), 2_500)),
 		titled("Impacted metrics", metricsText(i.ImpactedMetrics)),
-		strings.Join(facts, "\n"),
+		titled("Details", strings.Join(facts, "\n")),
 		strings.Join(links, " · "),
 	)
 }
