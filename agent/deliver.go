@@ -30,8 +30,11 @@ const (
 )
 
 // verdict is what the drainer needs to know after an attempt: a lane whose head is unchanged is not tried again
-// before retryAt.
-type verdict struct{ retryAt time.Time }
+// before retryAt, nor before the bucket of the scope it waited for has room.
+type verdict struct {
+	retryAt time.Time
+	scope   string
+}
 
 // delivery is one attempt at one event.
 type delivery struct {
@@ -51,8 +54,9 @@ type delivery struct {
 
 	stepWarnings map[string][]string // what was left out of a step, by its name
 
-	looked  bool // incident.io's state was compared in this attempt
-	renewed bool // the directory was read again after a refusal
+	scope   string // rate limit of the last request
+	looked  bool   // incident.io's state was compared in this attempt
+	renewed bool   // the directory was read again after a refusal
 }
 
 // deliver takes the head of a lane as far as it goes: finished, or waiting for something. ctx ends the taking of

@@ -35,6 +35,7 @@ type lane struct {
 	due      time.Time
 	busy     bool
 	stale    bool      // the table changed while a worker had the lane
+	scope    string    // smaller rate limit that it waited for last
 	tries    int       // failures in a row that charge nothing, for the backoff
 	lastTry  time.Time // end of the last attempt by this process
 	index    int       // in its heap, -1 when in none
@@ -268,6 +269,13 @@ func (d *drainer) dispatch(ctx, inFlight context.Context, workers *sync.WaitGrou
 			d.lastMoved = now
 			return min(wait, room)
 		}
+		if room := d.a.up.room(l.scope, l.priority == priorityCritical, now); l.scope != scopeKey && room > 0 {
+			l.due = now.Add(room)
+			d.placeLocked(l, now)
+			d.lastMoved = now
+			wait = min(wait, room)
+			continue
+		}
 		heap.Pop(&d.ready)
 		l.heap, l.busy, l.stale = nil, true, false
 		d.lastMoved = now
@@ -301,6 +309,7 @@ func (d *drainer) work(ctx, inFlight context.Context, l *lane) {
 		}
 		same := ok && h.OutboxID == l.head.OutboxID
 		l.busy = false
+		l.scope = v.scope
 		due := h.NextAttempt
 		if same && v.retryAt.After(due) {
 			due = v.retryAt

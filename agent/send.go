@@ -40,7 +40,12 @@ func (d *delivery) send(ctx context.Context, req mapping.Request, again bool, le
 		return d.done(ctx, req, incidentio.Result{Class: incidentio.Done, Status: http.StatusOK}, own, true)
 	}
 	start := time.Now()
-	r = a.up.call(ctx, scopeOf(req.Call), d.urgent, func(ctx context.Context) incidentio.Result {
+	d.scope = scopeOf(req.Call)
+	urgent := d.urgent
+	if d.scope == scopeAlerts {
+		urgent = d.lane.priority == priorityCritical // every alert is urgent: its source's reserve is for the worst
+	}
+	r = a.up.call(ctx, d.scope, urgent, func(ctx context.Context) incidentio.Result {
 		c := incidentio.Call{Method: req.Method, Path: req.Path, Body: req.Body}
 		if req.Call == mapping.AlertEvent {
 			c.Token = a.cfg.Load().AlertSource.Token.Reveal()
@@ -386,7 +391,10 @@ func (d *delivery) unanswered(ctx context.Context, what string, r incidentio.Res
 	}
 	switch r.Class {
 	case incidentio.Throttled:
-		wait.Next = now.Add(max(r.After, 100*time.Millisecond))
+		wait.Next = now.Add(max(r.After, 50*time.Millisecond))
+		if r.Status == 0 { // our own bucket: nothing to write down
+			return verdict{retryAt: wait.Next, scope: d.scope}, nil
+		}
 	case incidentio.Unauthorized:
 		if r.Status == http.StatusForbidden && a.up.check(ctx) {
 			a.up.forbid(what, "incident.io forbids "+what+": "+r.Error())
@@ -417,5 +425,5 @@ func (d *delivery) unanswered(ctx context.Context, what string, r incidentio.Res
 	if _, err := a.st.Commit(ctx, store.Commit{Why: "defer", Defer: &wait}); err != nil {
 		return verdict{}, fmt.Errorf("write down the delay: %w", err)
 	}
-	return verdict{retryAt: wait.Next}, nil
+	return verdict{retryAt: wait.Next, scope: d.scope}, nil
 }

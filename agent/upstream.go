@@ -127,7 +127,7 @@ func (u *upstream) tellLocked() {
 }
 
 // room is how long a request must wait for the bucket, zero when it may go at once. Requests that are not urgent
-// leave the reserve alone.
+// leave the buckets' reserve alone.
 func (u *upstream) room(scopeName string, urgent bool, now time.Time) time.Duration {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -136,7 +136,7 @@ func (u *upstream) room(scopeName string, urgent bool, now time.Time) time.Durat
 		if scopeName == scopeAlerts { // the source's token, not the key's
 			wait = 0
 		}
-		wait = max(wait, u.waitLocked(scopeName, true, now))
+		wait = max(wait, u.waitLocked(scopeName, urgent, now))
 	}
 	return wait
 }
@@ -147,7 +147,7 @@ func (u *upstream) waitLocked(name string, urgent bool, now time.Time) time.Dura
 		return d
 	}
 	need := 1.0
-	if !urgent && name == scopeKey {
+	if !urgent {
 		need += float64(s.bucket.Burst()) * reserveShare
 	}
 	missing := need - s.bucket.TokensAt(now)
@@ -169,8 +169,8 @@ func (u *upstream) take(scopeName string, now time.Time) {
 	}
 }
 
-// longWait is the longest wait for the bucket that a request sits out holding its worker; beyond it the event goes
-// back to its lane, uncharged.
+// longWait is the longest wait for the key's bucket that a request sits out holding its worker; beyond it, and for the
+// smaller buckets at once, the event goes back to its lane, uncharged.
 const longWait = 3 * time.Second
 
 // call does one request to incident.io: it waits for the bucket, refuses at once what makes no sense now, and takes
@@ -190,7 +190,7 @@ func (u *upstream) call(ctx context.Context, scopeName string, urgent bool, do f
 			u.take(scopeName, now)
 			break
 		}
-		if wait > longWait {
+		if wait > longWait || wait > 0 && scopeName != scopeKey {
 			return incidentio.Result{Class: incidentio.Throttled, After: wait, Message: "waiting for incident.io's rate limit"}
 		}
 		timer := time.NewTimer(wait)
