@@ -31,3 +31,9 @@ func (s *Store) Queued() int {
 	defer s.writer.mu.Unlock()
 	return len(s.writer.queue)
 }
+
+// TryToWriteThroughAReader tells what becomes of a write on the read pool.
+func (s *Store) TryToWriteThroughAReader() error {
+	_, err := s.readDB.Exec(`INSERT INTO meta (key, value) VALUES ('x', 'y')`)
+	return err
+}

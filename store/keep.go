@@ -20,16 +20,16 @@ const pruneScan = 1000
 // resolved is an SQL condition: retention may touch the incident whose TigerOps id is k, since nothing of it is open on
 // either side and nothing waits.
 func resolved(k string) string {
-	return strings.ReplaceAll(`NOT EXISTS (SELECT 1 FROM link WHERE link.tigerops_incident_id = $k AND link.closed = 0)
-		AND NOT EXISTS (SELECT 1 FROM incident WHERE incident.tigerops_incident_id = $k AND incident.open = 1)
+	return strings.ReplaceAll(`NOT EXISTS (SELECT 1 FROM link l WHERE l.tigerops_incident_id = $k AND l.closed = 0)
+		AND NOT EXISTS (SELECT 1 FROM incident i WHERE i.tigerops_incident_id = $k AND i.open = 1)
 		AND NOT EXISTS (SELECT 1 FROM outbox w WHERE w.incident_key = $k AND w.state IN ('pending', 'dead') AND w.parked = 0)
 		AND NOT EXISTS (SELECT 1 FROM outbox w WHERE w.incident_key = $k AND w.state = 'pending' AND w.parked = 1)`, "$k", k)
 }
 
 // resolvedThere is the same by the id of the incident.io incident.
 func resolvedThere(k string) string {
-	return strings.ReplaceAll(`NOT EXISTS (SELECT 1 FROM link WHERE link.incident_id = $k AND (link.closed = 0 OR EXISTS
-		(SELECT 1 FROM incident WHERE incident.tigerops_incident_id = link.tigerops_incident_id AND incident.open = 1)))`, "$k", k)
+	return strings.ReplaceAll(`NOT EXISTS (SELECT 1 FROM link l WHERE l.incident_id = $k AND (l.closed = 0 OR EXISTS
+		(SELECT 1 FROM incident i WHERE i.tigerops_incident_id = l.tigerops_incident_id AND i.open = 1)))`, "$k", k)
 }
 
 // prunable is a table that retention thins out: in the order of its ids, so nearly of its times.
@@ -212,7 +212,7 @@ func (s *Store) lookForLitestream(ctx context.Context) error {
 // IncrementalVacuum gives up to that many free pages of 4 KiB back to the file system.
 func (s *Store) IncrementalVacuum(ctx context.Context, pages int) error {
 	return s.between(ctx, "giving back free pages", func(t *tx) error {
-		_, err := t.ids(fmt.Sprintf("PRAGMA incremental_vacuum(%d)", pages))
+		_, err := t.exec(fmt.Sprintf("PRAGMA incremental_vacuum(%d)", pages))
 		return err
 	})
 }
