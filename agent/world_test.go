@@ -68,7 +68,7 @@ func newWorld(t testing.TB, o worldOptions) *world {
 		t.Fatalf("make the agent: %v", err)
 	}
 	t.Cleanup(func() {
-		if err := w.a.Close(); err != nil {
+		if err := w.a.Close(); err != nil && w.a != nil {
 			t.Errorf("close the agent: %v", err)
 		}
 	})
@@ -233,4 +233,14 @@ func (w *world) metric(sample string) string {
 	}
 	w.Fatalf("no sample %s in the metrics", sample)
 	return ""
+}
+
+// only is the one incident of incident.io.
+func (w *world) only() simulator.IncidentView {
+	w.Helper()
+	all := w.sim.Snapshot().Incidents
+	if len(all) != 1 {
+		w.Fatalf("incidents in incident.io: got %d, want 1", len(all))
+	}
+	return all[0]
 }
