@@ -13,8 +13,8 @@ import (
 	"github.com/tigerops/tigerops-incidentio/store"
 )
 
-// run starts the whole agent, with incident.io sending its webhooks to the real port.
-func (w *world) run() (stop func()) {
+// start runs the whole agent, with incident.io sending its webhooks to the real port.
+func (w *world) start() (stop func()) {
 	w.Helper()
 	ctx, cancel := context.WithCancel(w.ctx)
 	done := make(chan error, 1)
@@ -55,7 +55,7 @@ func TestNothingThatTheAgentDidComesBack(t *testing.T) {
 	w := newWorld(t, worldOptions{config: func(c *Config) {
 		c.Rules.EscalationPaths = map[string]string{"payments": simulator.DefaultEscalationPathID}
 	}})
-	w.run()
+	w.start()
 	for _, e := range []string{
 		`{"id":"e1","type":"incident.created","timestamp":"2026-11-23T02:00:00Z","incident":{"id":"TIG-1","title":"Checkout is slow","severity":"critical","team":"payments","ai_summary":"The disk is slow."}}`,
 		`{"id":"e2","type":"investigation.step","timestamp":"2026-11-23T02:01:00Z","incident":{"id":"TIG-1"},"step":{"kind":"anomaly_detected","title":"p99 is up"}}`,
@@ -85,7 +85,7 @@ func TestNothingThatTheAgentDidComesBack(t *testing.T) {
 func TestWhatPeopleDoComesBackWhileTheAgentRuns(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{})
-	stop := w.run()
+	stop := w.start()
 	w.event(`{"id":"e1","type":"incident.created","incident":{"id":"TIG-1","title":"Checkout is slow","severity":"critical","status":"open"}}`)
 	w.settle()
 	ref := w.only().Reference
@@ -109,7 +109,7 @@ func TestWhatPeopleDoComesBackWhileTheAgentRuns(t *testing.T) {
 	// The same database, the next process: nothing is told twice, and what was missed is.
 	w.ok(w.sim.As(lisa).Reopen(ref, "No."))
 	w.reopen()
-	w.run()
+	w.start()
 	eventually(t, "the first sweep finds what happened meanwhile", func() bool { return len(must(w.a.st.Inbox(w.ctx, store.InboxQuery{After: w.last}))(w)) > 0 })
 	w.settle()
 	w.wantTypes(w.rows(), "incident.reopened")
@@ -126,7 +126,7 @@ func (w *world) reopen() {
 func TestBothSidesAgreeAgainAfterAnOutage(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{config: func(c *Config) { c.BackoffInitial, c.BackoffMax = 5*time.Millisecond, 50*time.Millisecond }})
-	w.run()
+	w.start()
 	w.event(`{"id":"e1","type":"incident.created","incident":{"id":"TIG-1","title":"Checkout is slow","severity":"critical"}}`)
 	w.settle()
 	ref := w.only().Reference
@@ -160,7 +160,7 @@ func TestConflictsEndWithBothSidesAgreed(t *testing.T) {
 				c.Rules.Conflict = rule
 				c.BackoffInitial, c.BackoffMax = 5*time.Millisecond, 50*time.Millisecond
 			}})
-			w.run()
+			w.start()
 			w.event(`{"id":"e1","type":"incident.created","incident":{"id":"TIG-1","title":"Checkout is slow","severity":"critical"}}`)
 			w.settle()
 			ref := w.only().Reference
@@ -191,7 +191,7 @@ func TestConflictsEndWithBothSidesAgreed(t *testing.T) {
 func TestPushWhileTheAgentRuns(t *testing.T) {
 	t.Parallel()
 	w, s := newPushWorld(t)
-	w.run()
+	w.start()
 	w.event(`{"id":"e1","type":"incident.created","incident":{"id":"TIG-1","title":"Checkout is slow","severity":"critical"}}`)
 	eventually(t, "TigerOps hears of the tie", func() bool { _, took, _ := s.state(); return len(took) == 1 })
 	w.ok(w.sim.As(lisa).Close(w.only().Reference, ""))

@@ -234,13 +234,3 @@ func (w *world) metric(sample string) string {
 	w.Fatalf("no sample %s in the metrics", sample)
 	return ""
 }
-
-// only is the one incident of incident.io.
-func (w *world) only() simulator.IncidentView {
-	w.Helper()
-	all := w.sim.Snapshot().Incidents
-	if len(all) != 1 {
-		w.Fatalf("incidents in incident.io: got %d, want 1", len(all))
-	}
-	return all[0]
-}
