@@ -1,8 +1,6 @@
 package mapping_test
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"maps"
 	"slices"
 	"strings"
@@ -30,11 +28,15 @@ func TestConflict(t *testing.T) {
 	lisaLeads := func(c *mapping.Compare) {
 		person(c, 5, func(r *mapping.Remote) { r.Roles = []mapping.Assignment{{Role: lead, User: userLisa}} })
 	}
-	// ours makes the summary TigerOps' own section, as it was sent.
+	// ours makes the summary TigerOps' own section, as a declaration sends it.
+	section := mapping.Plan(mapping.Input{
+		Event: mapping.Event{ID: "e", Type: mapping.IncidentCreated}, Rules: pullRules(), Directory: pullAccount(),
+		State: mapping.State{Open: true, Incident: inc{ID: "TIG-4711", Title: "T", Severity: "critical", AISummary: "It is slow."}},
+	}).Next[0].Effect
 	ours := func(c *mapping.Compare) {
-		sent := sha256.Sum256([]byte("\x07\x00\x00\x00\x00\x00\x00\x00summary\x08\x00\x00\x00\x00\x00\x00\x00itisslow"))
-		c.Tie.Pushed.Summary = hex.EncodeToString(sent[:16])
+		c.Tie.Pushed.Summary, c.Tie.Agreed.Summary, c.Look.Remote.Summary = section.Pushed.Summary, section.Summary, section.Summary
 	}
+	rewrite := func(r *mapping.Remote) { r.Summary = "Lisa: " + r.Summary }
 	const (
 		told     = "incident.severity_changed SEV1/critical > SEV3/info by Lisa at 02:05: "
 		unledBy  = "incident.role_unassigned ada@example.com/Incident Lead/Ada/owner > - by nobody at 02:05 repeatable: "
@@ -143,6 +145,14 @@ func TestConflict(t *testing.T) {
 			[]string{resolved + "TigerOps' change to mitigated, not delivered yet, is overruled (incident.io allows no way there from Closed)."},
 			map[string]int64{"status": 8},
 		},
+		"status: an event that repeats what was sent is none": {
+			func(c *mapping.Compare) {
+				lisaMoves(c, fixing)
+				c.Tie.Pushed.Status = "mitigated"
+				c.Pending = []mapping.Pending{pending(8, 6, "incident.updated", inc{Status: "mitigated"})}
+			},
+			[]string{"incident.status_changed live/Investigating/investigating > live/Fixing/investigating by Lisa at 02:05: "}, nil,
+		},
 		"status: a later resolve stands": {
 			func(c *mapping.Compare) {
 				lisaMoves(c, fixing)
@@ -231,6 +241,21 @@ func TestConflict(t *testing.T) {
 			},
 			[]string{unledBy, ledBy}, nil,
 		},
+		"role: an event that repeats who was sent is none": {
+			func(c *mapping.Compare) {
+				lisaLeads(c)
+				c.Tie.Pushed.Roles = map[string]string{"ro-lead": "bob@example.com"}
+				c.Pending = []mapping.Pending{pending(8, 6, "incident.updated", inc{Responders: []mapping.Responder{{Role: "owner", Email: "bob@example.com"}}})}
+			},
+			[]string{unledBy, ledBy}, nil,
+		},
+		"role: an event that repeats who held it is none": {
+			func(c *mapping.Compare) {
+				lisaLeads(c)
+				c.Pending = []mapping.Pending{pending(8, 6, "incident.updated", inc{Responders: []mapping.Responder{{Role: "owner", Email: "ada@example.com"}}})}
+			},
+			[]string{unledBy, ledBy}, nil,
+		},
 		"role: both to the same is none": {
 			func(c *mapping.Compare) {
 				lisaLeads(c)
@@ -253,24 +278,33 @@ func TestConflict(t *testing.T) {
 				person(c, 5, func(r *mapping.Remote) { r.Summary += "\n\n---\n\nTheirs." })
 				c.Pending = []mapping.Pending{pending(8, 6, "incident.updated", inc{AISummary: "New."})}
 			},
-			[]string{"incident.summary_changed It is slow. > It is slow.\n\n---\n\nTheirs. by nobody at 02:05 repeatable: "}, nil,
+			[]string{"incident.summary_changed OURS > OURS\n\n---\n\nTheirs. by nobody at 02:05 repeatable: "}, nil,
+		},
+		"summary: without TigerOps' part there is none": {
+			func(c *mapping.Compare) {
+				ours(c)
+				c.Tie.Agreed.Summary = "Nobody's."
+				person(c, 5, func(r *mapping.Remote) { r.Summary = "Theirs." })
+				c.Pending = []mapping.Pending{pending(8, 6, "incident.updated", inc{AISummary: "New."})}
+			},
+			[]string{"incident.summary_changed Nobody's. > Theirs. by nobody at 02:05 repeatable: "}, nil,
 		},
 		"summary: into TigerOps' part, later": {
 			func(c *mapping.Compare) {
 				ours(c)
-				person(c, 5, func(r *mapping.Remote) { r.Summary = "It is very slow." })
+				person(c, 5, rewrite)
 				c.Pending = []mapping.Pending{pending(8, 4, "incident.updated", inc{AISummary: "New."})}
 			},
-			[]string{"incident.summary_changed It is slow. > It is very slow. by nobody at 02:05 repeatable: TigerOps' change, not delivered yet, is overruled (conflict: latest)."},
+			[]string{"incident.summary_changed OURS > Lisa: OURS by nobody at 02:05 repeatable: TigerOps' change, not delivered yet, is overruled (conflict: latest)."},
 			map[string]int64{"summary": 8},
 		},
 		"summary: into TigerOps' part, which is renewed later": {
 			func(c *mapping.Compare) {
 				ours(c)
-				person(c, 5, func(r *mapping.Remote) { r.Summary = "It is very slow." })
+				person(c, 5, rewrite)
 				c.Pending = []mapping.Pending{pending(8, 6, "incident.updated", inc{RootCause: "New."})}
 			},
-			[]string{"incident.summary_changed It is slow. > It is very slow. by nobody at 02:05 repeatable: Somebody set TigerOps' part of the summary in incident.io at 2026-11-23 02:05:00 UTC; TigerOps' later change stands (conflict: latest)."},
+			[]string{"incident.summary_changed OURS > Lisa: OURS by nobody at 02:05 repeatable: Somebody set TigerOps' part of the summary in incident.io at 2026-11-23 02:05:00 UTC; TigerOps' later change stands (conflict: latest)."},
 			nil,
 		},
 		"name: incident.io's is later": {
@@ -280,6 +314,21 @@ func TestConflict(t *testing.T) {
 			},
 			[]string{"incident.message - > - by nobody at 02:05 repeatable: The name was set to Theirs in incident.io.\n\nTigerOps' change to Ours, not delivered yet, is overruled (conflict: latest)."},
 			map[string]int64{"name": 8},
+		},
+		"name: both to the same is none": {
+			func(c *mapping.Compare) {
+				person(c, 5, func(r *mapping.Remote) { r.Name = "Ours" })
+				c.Pending = []mapping.Pending{pending(8, 6, "incident.updated", inc{Title: "Ours"})}
+			},
+			nil, nil,
+		},
+		"name: an event that repeats what was sent is none": {
+			func(c *mapping.Compare) {
+				c.Tie.Pushed.Title = "Ours"
+				person(c, 5, func(r *mapping.Remote) { r.Name = "Theirs" })
+				c.Pending = []mapping.Pending{pending(8, 6, "incident.updated", inc{Title: "Ours"})}
+			},
+			nil, nil,
 		},
 		"name: TigerOps' is later": {
 			func(c *mapping.Compare) {
@@ -296,7 +345,7 @@ func TestConflict(t *testing.T) {
 			c.do(&compare)
 			var got []string
 			for _, row := range agree(t, compare) {
-				got = append(got, line(row))
+				got = append(got, strings.ReplaceAll(line(row), section.Summary, "OURS"))
 			}
 			if !slices.Equal(got, c.want) {
 				t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(c.want, "\n"))
@@ -309,5 +358,18 @@ func TestConflict(t *testing.T) {
 				t.Error("agreed is not what incident.io shows, so that TigerOps' value would not be pushed over it")
 			}
 		})
+	}
+}
+
+// The message that tells how a conflict went must not pass for the change itself, should people make it again.
+func TestConflictHasAKeyOfItsOwn(t *testing.T) {
+	t.Parallel()
+	c := base()
+	person(&c, 5, func(r *mapping.Remote) { r.Roles = nil })
+	alone := agree(t, c)
+	c.Pending = []mapping.Pending{pending(8, 6, "incident.updated", mapping.Incident{Responders: []mapping.Responder{{Role: "owner", Email: "lisa@example.com"}}})}
+	contested := agree(t, c)
+	if len(alone) != 1 || len(contested) != 1 || alone[0].Key == contested[0].Key {
+		t.Errorf("got %s and %s", asJSON(t, alone), asJSON(t, contested))
 	}
 }

@@ -213,16 +213,18 @@ func TestFoldable(t *testing.T) {
 		later []string
 		want  []int
 	}{
-		"updates fold":                              {u(`"title":"a"`), []string{u(`"title":"b"`), u(`"severity":"critical"`)}, []int{0, 1}},
-		"updates overtake steps and actions":        {u(`"title":"a"`), []string{step(``), u(`"title":"b"`), action, u(`"title":"c"`)}, []int{1, 3}},
-		"nothing folds past an acknowledgement":     {u(``), []string{u(``), ev("k", "incident.acknowledged", ``), u(``)}, []int{0}},
-		"nothing folds past an unknown type":        {u(``), []string{ev("k", "incident.snoozed", ``), u(``)}, nil},
-		"nothing folds past a resolve":              {u(``), []string{ev("k", "incident.resolved", ``), u(``)}, nil},
-		"nothing folds into another type":           {ev("k", "incident.created", ``), []string{u(``)}, nil},
-		"a step that says the same is overtaken":    {u(``), []string{step(`"title":"b"`), u(`"title":"b"`)}, []int{1}},
-		"a step that says otherwise is a barrier":   {u(``), []string{u(``), step(`"title":"b"`), u(`"title":"c"`), u(``)}, []int{0}},
-		"a step that says other things is not":      {u(``), []string{step(`"team":"x"`), u(`"title":"c"`)}, []int{1}},
-		"what only paths can see is compared, too":  {u(``), []string{step(`"custom":{"n":1}`), u(`"custom":{"n":2}`)}, nil},
+		"updates fold":                             {u(`"title":"a"`), []string{u(`"title":"b"`), u(`"severity":"critical"`)}, []int{0, 1}},
+		"updates overtake steps and actions":       {u(`"title":"a"`), []string{step(``), u(`"title":"b"`), action, u(`"title":"c"`)}, []int{1, 3}},
+		"nothing folds past an acknowledgement":    {u(``), []string{u(``), ev("k", "incident.acknowledged", ``), u(``)}, []int{0}},
+		"nothing folds past an unknown type":       {u(``), []string{ev("k", "incident.snoozed", ``), u(``)}, nil},
+		"nothing folds past a resolve":             {u(``), []string{ev("k", "incident.resolved", ``), u(``)}, nil},
+		"nothing folds into another type":          {ev("k", "incident.created", ``), []string{u(``)}, nil},
+		"a step that says the same is overtaken":   {u(``), []string{step(`"title":"b"`), u(`"title":"b"`)}, []int{1}},
+		"a step that says otherwise is a barrier":  {u(``), []string{u(``), step(`"title":"b"`), u(`"title":"c"`), u(``)}, []int{0}},
+		"a step that says other things is not":     {u(``), []string{step(`"team":"x"`), u(`"title":"c"`)}, []int{1}},
+		"what only paths can see is compared, too": {u(``), []string{step(`"custom":{"n":1}`), u(`"custom":{"n":2}`)}, nil},
+		"a flat step that says otherwise is one, too": {
+			u(``), []string{`{"id":"s","type":"investigation.step","incident_id":"TIG-1","severity":"info","message":"x"}`, u(`"severity":"critical"`)}, nil},
 		"the same custom members are not a barrier": {u(``), []string{step(`"custom":{"n":1}`), u(`"custom":{"n":1,"m":2}`)}, []int{1}},
 	} {
 		t.Run(name, func(t *testing.T) {
