@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -174,7 +175,8 @@ func idsOf(s *simulator.Simulator) ids {
 	return out
 }
 
-var declared int
+// declared counts declarations, so that each has a key of its own.
+var declared atomic.Int64
 
 // declare makes an incident through the API and returns its id.
 func (a *api) declare(s *simulator.Simulator, more object) string {
@@ -183,8 +185,7 @@ func (a *api) declare(s *simulator.Simulator, more object) string {
 }
 
 func (a *api) declaration(s *simulator.Simulator, more object) object {
-	declared++
-	body := object{"idempotency_key": fmt.Sprintf("key-%d", declared), "visibility": "public", "name": "Checkout is slow", "severity_id": idsOf(s).severity["SEV2"]}
+	body := object{"idempotency_key": fmt.Sprintf("key-%d", declared.Add(1)), "visibility": "public", "name": "Checkout is slow", "severity_id": idsOf(s).severity["SEV2"]}
 	for k, v := range more {
 		if v == nil {
 			delete(body, k)

@@ -61,8 +61,8 @@ func (s *Simulator) view(i *incident) IncidentView {
 		Attachments: copies(s.incident.attachments, func(a *Attachment) bool { return a.IncidentID == i.id }),
 	}
 	for _, t := range s.alert.ties {
-		if a := find(s.alert.list, t.alert, func(a *Alert) string { return a.ID }); t.incident == i.id {
-			v.Alerts = append(v.Alerts, *a)
+		if t.incident == i.id {
+			v.Alerts = append(v.Alerts, *find(s.alert.list, t.alert, func(a *Alert) string { return a.ID }))
 		}
 	}
 	for _, e := range s.alert.escalations {
