@@ -18,7 +18,7 @@ const (
 
 // Apply adds an event up: what it carries replaces what was told before, what it leaves out stays. Any event of an
 // incident that is not known yet opens it, unless it resolves it. A reopened incident is a new life, so that what was
-// done in the old one (actions, follow-ups, the post-mortem) is to be done again. The result shares no memory with s;
+// done in the old one (actions, follow-ups, the post-mortem) is to be done again. s is left as it is;
 // applying the same event again changes nothing.
 func (s State) Apply(ev Event) State {
 	if s.Incident.ID == "" {
