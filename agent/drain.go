@@ -95,6 +95,12 @@ func (d *drainer) run(ctx context.Context) error {
 	defer cut()
 	context.AfterFunc(ctx, func() { time.AfterFunc(stopWithin-time.Second, cut) })
 
+	// First what tells of changes, then the look: an event that comes in between is told twice, not never.
+	own := d.a.st.Changed()
+	version, err := d.a.st.DataVersion(ctx)
+	if err != nil {
+		return err
+	}
 	heads, cursor, err := d.a.st.Heads(ctx)
 	if err != nil {
 		return err
@@ -104,12 +110,6 @@ func (d *drainer) run(ctx context.Context) error {
 		d.setHeadLocked(h.Lane, h, true)
 	}
 	d.mu.Unlock()
-
-	version, err := d.a.st.DataVersion(ctx)
-	if err != nil {
-		return err
-	}
-	own := d.a.st.Changed()
 	look := false
 	for {
 		if look {
