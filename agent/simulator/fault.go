@@ -28,7 +28,7 @@ const (
 	HangAfter FaultKind = "hang_after"
 	// Delay waits for Delay, then goes on as usual; other faults may follow.
 	Delay FaultKind = "delay"
-	// Status answers with Status (500 if 0) and Body. No effect.
+	// StatusCode answers with Status (500 if 0) and Body. No effect.
 	StatusCode FaultKind = "status"
 	// StatusAfter does what was asked and then answers with Status and Body.
 	StatusAfter FaultKind = "status_after"
@@ -161,23 +161,29 @@ func glob(pattern, path string) bool {
 	return path == ""
 }
 
-// answer is what a fault that answers without effect says.
-func (f *Fault) answer(now time.Time) *answer {
-	switch f.Kind {
-	case RefuseKey:
-		return errorAnswer(unauthorized("invalid_authorization_material", "The API key is not valid"))
-	case RefuseRole:
-		return errorAnswer(forbidden("a role that this key does not have"))
-	case Missing:
-		return errorAnswer(missing("Page", f.Path))
-	case Throttle:
-		return f.throttle(now)
-	}
-	a := &answer{status: f.Status, header: http.Header{}, body: []byte(f.Body)}
-	def(&a.status, http.StatusInternalServerError)
+// answer is what a fault says in place of the real answer.
+func (f *Fault) answer(path, key, requestID string, now time.Time) *answer {
+	status := f.Status
+	def(&status, http.StatusInternalServerError)
+	var e *apiError
 	switch {
+	case f.Kind == RefuseKey:
+		e = unauthorized("invalid_authorization_material", "The API key is not valid")
+	case f.Kind == RefuseRole:
+		e = forbidden("a role that this key does not have")
+	case f.Kind == Missing:
+		e = missing("Page", path)
+	case f.Kind == Throttle:
+		e = f.throttle(key, now)
 	case f.Body == "":
-		return errorAnswer(plainError(a.status, "internal_error", "internal_error", "Something went wrong on our side (%d)", a.status))
+		e = plainError(status, "internal_error", "internal_error", "Something went wrong on our side (%d)", status)
+	}
+	if e != nil {
+		e.RequestID = requestID
+		return errorAnswer(e)
+	}
+	a := &answer{status: status, header: http.Header{}, body: []byte(f.Body)}
+	switch {
 	case strings.HasPrefix(strings.TrimSpace(f.Body), "{"):
 		a.header.Set("Content-Type", "application/json")
 	default:
@@ -186,10 +192,10 @@ func (f *Fault) answer(now time.Time) *answer {
 	return a
 }
 
-func (f *Fault) throttle(now time.Time) *answer {
+func (f *Fault) throttle(key string, now time.Time) *apiError {
 	wait := f.Delay
 	def(&wait, time.Second)
-	e := throttled(DefaultKeyName, 1200, wait, now)
+	e := throttled(key, 1200, wait, now)
 	at := now.UTC().Add(wait)
 	switch f.RetryAfter {
 	case "", "seconds":
@@ -204,5 +210,5 @@ func (f *Fault) throttle(now time.Time) *answer {
 	default:
 		e.retryAfter = f.RetryAfter
 	}
-	return errorAnswer(e)
+	return e
 }

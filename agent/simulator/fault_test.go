@@ -96,6 +96,9 @@ func TestFaults(t *testing.T) {
 				if status != c.status || !strings.Contains(text, c.text) {
 					t.Errorf("status %d %s, want %d", status, text, c.status)
 				}
+				if status >= 400 && !strings.Contains(text, `"request_id":"0`) && name != "status" {
+					t.Errorf("no request id: %s", text)
+				}
 				if n := len(s.Snapshot().Incidents); n != c.made {
 					t.Errorf("%d incidents, want %d", n, c.made)
 				}

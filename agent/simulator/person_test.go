@@ -37,6 +37,11 @@ func TestPerson(t *testing.T) {
 	must(ada.CompleteAction(must1(ada.CreateAction(ref, "Buy a disk"))))
 	must(ada.SetFollowUp(must1(ada.CreateFollowUp(ref, "Watch disks", "", "db")), "not_doing"))
 	must(lisa.AckEscalation(must1(ada.Escalate(ref, "Payments on-call", "Help"))))
+	esc := s.Snapshot().Escalations[0]
+	before := len(s.Webhooks())
+	if must(ada.AckEscalation(esc.ID)); len(s.Webhooks()) != before || len(esc.Events) != 3 || esc.Events[2].Users[0].Email != "lisa@example.com" {
+		t.Errorf("a second ack is told, or the first is not Lisa's: %+v", esc.Events)
+	}
 	must(ada.SetPostmortem(must1(ada.CreatePostmortem(ref, "PM", "# PM")), "in_review"))
 	must(ada.Resolve(ref, "Fixed"))
 	must(ada.Close(ref, ""))

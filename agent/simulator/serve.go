@@ -146,7 +146,7 @@ func (s *Simulator) handle(r *http.Request) (*answer, error) {
 	}
 	begin := s.o.Now()
 	entry := s.seen.begin(r, body, begin.UTC())
-	end := Request{}
+	end := Request{ID: s.requestID()}
 	pause, f := s.faults.pick(r.Method, r.URL.Path)
 	if pause > 0 {
 		end.Fault = string(Delay)
@@ -186,7 +186,7 @@ func (s *Simulator) meet(r *http.Request, body []byte, rt *route, params map[str
 		s.wait(r.Context(), f.Delay, true)
 		return nil, errDropped
 	case StatusCode, Throttle, RefuseKey, RefuseRole, Missing:
-		return f.answer(s.o.Now()), nil
+		return f.answer(r.URL.Path, s.o.KeyName, end.ID, s.o.Now()), nil
 	}
 	a := s.answer(r, body, rt, params, end)
 	switch kind {
@@ -196,14 +196,23 @@ func (s *Simulator) meet(r *http.Request, body []byte, rt *route, params map[str
 		s.wait(r.Context(), f.Delay, true)
 		return nil, errDropped
 	case StatusAfter:
-		return f.answer(s.o.Now()), nil
+		return f.answer(r.URL.Path, s.o.KeyName, end.ID, s.o.Now()), nil
 	case Garbage:
+		if a.status == http.StatusNoContent {
+			a.status = http.StatusOK
+		}
 		a.header.Set("Content-Type", "text/html")
 		a.body = []byte("<html><body>upstream connect error</body>")
 	case Cut:
 		return a, errCut
 	}
 	return a, nil
+}
+
+func (s *Simulator) requestID() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.newID()
 }
 
 // wait sleeps for d, or with d 0 and hold until the client or the Simulator ends. It tells whether time alone ended it.
@@ -240,7 +249,6 @@ func (s *Simulator) answer(r *http.Request, body []byte, rt *route, params map[s
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.o.Now()
-	end.ID = s.newID()
 	c := &call{r: r, q: newFilters(r.URL.Query()), params: params, body: body, end: end}
 	status, v, buckets, e := s.do(c, rt, now)
 	a := &answer{header: http.Header{}}

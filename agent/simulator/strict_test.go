@@ -129,6 +129,7 @@ func TestRefusedRequests(t *testing.T) {
 		"note on nothing":             {"POST", "/v1/alert_notes", object{"content": "c"}, 422, "alert_id"},
 		"alert source without a body": {"POST", "/v2/alert_sources", object{"name": "x", "source_type": "http"}, 422, "template"},
 		"options without a field":     {"GET", "/v1/custom_field_options", nil, 422, "custom_field_id"},
+		"options of no field":         {"GET", "/v1/custom_field_options?custom_field_id=x", nil, 422, "custom_field_id"},
 		"alerts without a page size":  {"GET", "/v2/alerts", nil, 422, "page_size"},
 		"page too large":              {"GET", "/v2/incidents?page_size=251", nil, 422, "page_size"},
 		"alert page too large":        {"GET", "/v2/alerts?page_size=51", nil, 422, "page_size"},
