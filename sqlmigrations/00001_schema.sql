@@ -9,12 +9,15 @@
 -- the payload without white space between its members. A number as an id counts as its text, an empty text as absent.
 -- A repeated event_id is passed over in silence, also after the row that held it has been pruned (event_seen).
 --
--- rev counts the agent's own changes of a row. A change that does not count it up is somebody else's, and is written to
--- outbox_change for the running agent to notice.
+-- rev counts the agent's own changes of a row. A change that does not count it up is somebody else's: triggers see to it
+-- that it makes sense, and write it to outbox_change for the running agent to notice.
+--
+-- The payload is parsed for every INSERT and UPDATE, so the expressions say as little as they can: an event_type that is
+-- there means that the payload is a JSON object, which the others and the first constraint go by.
 CREATE TABLE outbox (
     id               INTEGER PRIMARY KEY AUTOINCREMENT,
     event_id         TEXT GENERATED ALWAYS AS (
-        CASE WHEN json_valid(payload) THEN coalesce(
+        CASE WHEN event_type IS NOT NULL THEN coalesce(
             CASE json_type(payload, '$.id')
                 WHEN 'text' THEN nullif(payload ->> '$.id', '')
                 WHEN 'integer' THEN payload -> '$.id'
@@ -23,12 +26,11 @@ CREATE TABLE outbox (
             CASE WHEN payload ->> '$.timestamp' <> '' THEN 'content:' || json(payload) END)
         END) STORED,
     event_type       TEXT GENERATED ALWAYS AS (
-        CASE WHEN json_valid(payload) THEN coalesce(
-            CASE json_type(payload, '$.type') WHEN 'text' THEN nullif(payload ->> '$.type', '') END,
-            CASE json_type(payload, '$.event') WHEN 'text' THEN nullif(payload ->> '$.event', '') END)
+        CASE WHEN json_valid(payload) THEN
+            coalesce(nullif(payload ->> '$.type', ''), nullif(payload ->> '$.event', ''))
         END) STORED,
     incident_key     TEXT GENERATED ALWAYS AS (
-        CASE WHEN json_valid(payload) THEN coalesce(
+        CASE WHEN event_type IS NOT NULL THEN coalesce(
             CASE json_type(payload, '$.incident.id')
                 WHEN 'text' THEN nullif(payload ->> '$.incident.id', '')
                 WHEN 'integer' THEN payload -> '$.incident.id'
@@ -41,7 +43,7 @@ CREATE TABLE outbox (
             END)
         END) STORED,
     severity         TEXT GENERATED ALWAYS AS (
-        CASE WHEN json_valid(payload) THEN
+        CASE WHEN event_type IS NOT NULL THEN
             coalesce(nullif(payload ->> '$.incident.severity', ''), nullif(payload ->> '$.severity', ''))
         END) STORED,
     state            TEXT NOT NULL DEFAULT 'pending',
@@ -57,8 +59,8 @@ CREATE TABLE outbox (
     finished_at      TEXT,
     reason           TEXT NOT NULL DEFAULT '',
     payload          TEXT NOT NULL,
-    CONSTRAINT payload_must_be_a_json_object
-        CHECK (CASE WHEN json_valid(payload) THEN json_type(payload) = 'object' ELSE 0 END),
+    CONSTRAINT payload_must_be_a_json_object CHECK (
+        event_type IS NOT NULL OR CASE WHEN json_valid(payload) THEN json_type(payload) = 'object' ELSE 0 END),
     CONSTRAINT event_needs_a_type CHECK (event_type IS NOT NULL),
     CONSTRAINT event_needs_an_incident_id CHECK (incident_key IS NOT NULL OR event_type NOT IN (
         'incident.created', 'incident.updated', 'incident.acknowledged', 'incident.escalated', 'incident.resolved',
@@ -104,46 +106,28 @@ END;
 -- +goose StatementEnd
 
 -- +goose StatementBegin
-CREATE TRIGGER outbox_state_must_follow BEFORE UPDATE OF state ON outbox
-WHEN NEW.state <> OLD.state AND OLD.state <> 'pending' AND NOT (OLD.state = 'dead' AND NEW.state IN ('pending', 'skipped'))
-BEGIN
-    SELECT RAISE(ABORT, 'an event goes from pending to done, skipped or dead, and from dead to pending (retry) or skipped (discard); one that is done or skipped does not come back');
-END;
--- +goose StatementEnd
-
--- +goose StatementBegin
-CREATE TRIGGER outbox_payload_is_final BEFORE UPDATE OF payload ON outbox WHEN NEW.payload IS NOT OLD.payload
+CREATE TRIGGER outbox_payload_is_final AFTER UPDATE OF payload ON outbox WHEN NEW.payload IS NOT OLD.payload
 BEGIN
     SELECT RAISE(ABORT, 'an event stays as it came: discard it and insert another under a new id');
 END;
 -- +goose StatementEnd
 
 -- +goose StatementBegin
-CREATE TRIGGER outbox_change_is_noticed AFTER UPDATE OF state, next_attempt_at, parked ON outbox
-WHEN NEW.rev = OLD.rev
-    AND (NEW.state <> OLD.state OR NEW.next_attempt_at <> OLD.next_attempt_at OR NEW.parked <> OLD.parked)
+CREATE TRIGGER outbox_is_changed_by_hand AFTER UPDATE OF state, next_attempt_at, parked ON outbox WHEN NEW.rev = OLD.rev
 BEGIN
+    SELECT RAISE(ABORT, 'an event goes from pending to done, skipped or dead, and from dead to pending (retry) or skipped (discard); one that is done or skipped does not come back')
+    WHERE NEW.state <> OLD.state AND OLD.state <> 'pending'
+        AND NOT (OLD.state = 'dead' AND NEW.state IN ('pending', 'skipped'));
     INSERT INTO outbox_change (lane)
-    VALUES (coalesce(iif(NEW.incident_key GLOB '[#]*', '#', '') || NEW.incident_key, '#' || NEW.id));
-END;
--- +goose StatementEnd
-
--- +goose StatementBegin
-CREATE TRIGGER outbox_retry_starts_anew AFTER UPDATE OF state ON outbox
-WHEN NEW.rev = OLD.rev AND OLD.state = 'dead' AND NEW.state = 'pending'
-BEGIN
+    SELECT coalesce(iif(NEW.incident_key GLOB '[#]*', '#', '') || NEW.incident_key, '#' || NEW.id)
+    WHERE (NEW.state, NEW.next_attempt_at, NEW.parked) <> (OLD.state, OLD.next_attempt_at, OLD.parked);
+    -- A retry starts anew.
     UPDATE outbox
-    SET attempts = 0, charged_ms = 0, first_attempt_at = NULL, finished_at = NULL, rev = rev + 1,
+    SET attempts = 0, charged_ms = 0, first_attempt_at = NULL, rev = rev + 1,
         next_attempt_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
-    WHERE id = NEW.id;
-END;
--- +goose StatementEnd
-
--- +goose StatementBegin
-CREATE TRIGGER outbox_end_is_timed AFTER UPDATE OF state ON outbox
-WHEN NEW.state IN ('done', 'skipped') AND NEW.finished_at IS NULL
-BEGIN
-    UPDATE outbox SET finished_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), rev = rev + 1 WHERE id = NEW.id;
+    WHERE id = NEW.id AND OLD.state = 'dead' AND NEW.state = 'pending';
+    UPDATE outbox SET finished_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), rev = rev + 1
+    WHERE id = NEW.id AND NEW.state IN ('done', 'skipped') AND NEW.finished_at IS NULL;
 END;
 -- +goose StatementEnd
 

@@ -227,7 +227,12 @@ func TestAFailureOfAnyCallOfOpenLosesNothing(t *testing.T) {
 				s := open(t, old)
 				insert(t, s, event("a", "TIG-1"))
 				ok(t, s.Close())
-				for n, fired := 1, "all"; fired != ""; n++ {
+				total := 0
+				for n, fired := 0, "all"; fired != ""; n++ {
+					// In the middle are the statements of one transaction, of which every fifth will do.
+					if n > 15 && n < total-25 && n%5 != 0 {
+						continue
+					}
 					o := options(t)
 					want := "0"
 					if name == "a migration" {
@@ -238,6 +243,10 @@ func TestAFailureOfAnyCallOfOpenLosesNothing(t *testing.T) {
 					s, err := store.Open(ctx, o.WithDriver(f.name))
 					if fired = f.disarm(); err == nil {
 						ok(t, s.Close())
+					}
+					if n == 0 { // nothing was armed: it was all counted
+						total, fired = f.calls(), "all"
+						continue
 					}
 					s = open(t, o)
 					equal(t, fmt.Sprintf("events after %q failed", fired), get(t, stranger(t, o.Path), "SELECT count(*) FROM outbox"), want)

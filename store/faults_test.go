@@ -62,6 +62,16 @@ func (f *faults) count(query string) int {
 	return f.seen[query]
 }
 
+// calls tells how many calls there were so far.
+func (f *faults) calls() (n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, times := range f.seen {
+		n += times
+	}
+	return n
+}
+
 // call passes a call on, or fails it.
 func (f *faults) call(what string, do func() error) error {
 	f.mu.Lock()
