@@ -345,7 +345,7 @@ func (a *Agent) waiting(ctx context.Context, tigeropsID string, exclude int64) (
 	}
 	var out []mapping.Pending
 	for _, row := range rows {
-		if row.ID == exclude || row.Merged {
+		if row.ID == exclude {
 			continue
 		}
 		e, faults := mapping.ParseEvent(row.Payload, row.EventID)

@@ -30,6 +30,9 @@ func scopeOf(c mapping.Call) string {
 // send sends a frozen step and settles what became of it. again says that it may have been sent before.
 func (d *delivery) send(ctx context.Context, req mapping.Request, again bool, ledger []store.Step) (v verdict, finished bool, err error) {
 	a := d.a
+	if again && req.Call == mapping.CreateUpdate && d.overruled(req.Effect) {
+		return d.sendOverruled(ctx, req)
+	}
 	own, r, looked := d.findOwn(ctx, req, again)
 	if looked && r.Class != incidentio.Done {
 		v, err = d.unanswered(ctx, "look for "+req.Name, r)
@@ -160,6 +163,40 @@ func ifMarked(found, id, text, mark string) string {
 	return found
 }
 
+// overruled says whether a conflict was decided against what a step in doubt would set.
+func (d *delivery) overruled(e mapping.Effect) bool {
+	if d.link == nil {
+		return false
+	}
+	tie, err := tieOf(*d.link)
+	if err != nil {
+		return false
+	}
+	upTo := tie.Agreed.Overruled
+	return e.Status != nil && d.lastID <= upTo["status"] || e.Severity != nil && d.lastID <= upTo["severity"]
+}
+
+// sendOverruled settles an update in doubt that a person's later change has overruled: sent again it might be taken for
+// the first time now, and undo that change. It is looked for, and left out if it never came.
+func (d *delivery) sendOverruled(ctx context.Context, req mapping.Request) (verdict, bool, error) {
+	var updates []incidentio.Update
+	r := d.a.call(ctx, d.urgent, func(ctx context.Context) incidentio.Result {
+		var r incidentio.Result
+		updates, r = d.a.io.Updates(ctx, d.link.IncidentID)
+		return r
+	})
+	if r.Class != incidentio.Done {
+		v, err := d.unanswered(ctx, "look for "+req.Name, r)
+		return v, true, err
+	}
+	for _, u := range updates {
+		if u.Message == req.Effect.Message && u.Updater.Type == "api_key" {
+			return d.done(ctx, req, incidentio.Result{Class: incidentio.Done, Status: http.StatusOK}, u.ID, true)
+		}
+	}
+	return d.leaveOut(ctx, req, r, req.Name+" left out: somebody changed it in incident.io meanwhile (conflict: "+d.a.cfg.Load().Rules.Conflict+")")
+}
+
 // settled says whether an edit in doubt needs no second sending: what it would set is there, or somebody set another
 // value meanwhile, which a repeat would take from them.
 func (d *delivery) settled(e mapping.Effect, now mapping.Remote) bool {
@@ -188,7 +225,7 @@ func (d *delivery) done(ctx context.Context, req mapping.Request, r incidentio.R
 		d.alerted(req, &c)
 	default:
 		if d.link != nil {
-			if err := d.agree(req.Effect, r, &c); err != nil {
+			if err := d.agree(ctx, req.Effect, r, &c); err != nil {
 				return verdict{}, true, err
 			}
 		}
@@ -212,23 +249,40 @@ func (d *delivery) done(ctx context.Context, req mapping.Request, r incidentio.R
 	return verdict{}, false, nil
 }
 
-// agree writes what a step changed into the link: both sides agree on it from here on.
-func (d *delivery) agree(e mapping.Effect, r incidentio.Result, c *store.Commit) error {
-	tie, err := tieOf(*d.link)
-	if err != nil {
-		return err
-	}
+// agree writes what a step changed into the links of every TigerOps incident that is tied to the same incident: both
+// sides agree on it from here on. What was pushed is this one's alone.
+func (d *delivery) agree(ctx context.Context, e mapping.Effect, r incidentio.Result, c *store.Commit) error {
 	var answer *mapping.Remote
 	if i, err := incidentio.DecodeIncident(r.Body); err == nil && i.ID == d.link.IncidentID {
 		remote := remoteOf(i)
 		answer = &remote
 	}
-	mapping.Agree(&tie, e, answer)
-	link, err := linkOf(*d.link, tie, d.state)
+	links, err := d.a.st.LinksOf(ctx, d.link.IncidentID)
 	if err != nil {
-		return err
+		return fmt.Errorf("read the incident's links: %w", err)
 	}
-	c.Links = append(c.Links, link)
+	for _, l := range links {
+		tie, err := tieOf(l)
+		if err != nil {
+			return err
+		}
+		own, state := l.TigerOpsID == d.link.TigerOpsID, d.state
+		mine := e
+		if !own {
+			mine.Pushed = mapping.Pushed{}
+			if state, err = d.a.stateOf(ctx, l.TigerOpsID); err != nil {
+				return err
+			}
+		}
+		mapping.Agree(&tie, mine, answer)
+		changed, err := linkOf(l, tie, state)
+		if err != nil {
+			return err
+		}
+		if !sameLink(l, changed) {
+			c.Links = append(c.Links, changed)
+		}
+	}
 	return nil
 }
 
