@@ -30,11 +30,10 @@ func newSim(tb testing.TB, o simulator.Options) *simulator.Simulator {
 
 // api sends requests as the agent would; every exchange is held against the API's description, where it is there.
 type api struct {
-	tb    testing.TB
-	sim   http.RoundTripper
-	key   string
-	spec  *spec
-	agent string
+	tb   testing.TB
+	sim  http.RoundTripper
+	key  string
+	spec *spec
 }
 
 func newAPI(tb testing.TB, s http.RoundTripper) *api {
