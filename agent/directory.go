@@ -95,6 +95,7 @@ func (d *directory) refresh(ctx context.Context, why string) error {
 
 // forget makes everything be read anew at its next use, as after a change of the configuration.
 func (d *directory) forget() {
+	d.a.in.forgetUnreadable()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.readAt, d.retryAt = time.Time{}, time.Time{}

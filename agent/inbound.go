@@ -72,6 +72,13 @@ func (i *inbound) setUnreadable(d details) {
 	i.unreadable[d] = time.Now()
 }
 
+// forgetUnreadable asks for everything again: a new configuration may bring a key that may read more.
+func (i *inbound) forgetUnreadable() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	clear(i.unreadable)
+}
+
 // rememberAtMost bounds what is remembered by name; beyond it all is forgotten, which costs a request or a log line.
 const rememberAtMost = 10_000
 

@@ -30,6 +30,9 @@ const (
 // Outcomes of a webhook in metrics, beside the states of its row.
 const hookWaits = "waits"
 
+// fetching begins the name under which upstream keeps that the key may not fetch something.
+const fetching = "fetch "
+
 // batch are the waiting webhooks that one fetch settles.
 type batch struct {
 	subject
@@ -47,7 +50,9 @@ func (a *Agent) pullLoop(ctx context.Context) error {
 			wait = time.Second
 		} else {
 			a.in.tell.works("take in webhooks", "webhooks are taken in again")
-			wait = min(wait, a.in.nextPull())
+			if ok, _ := a.up.usable(); ok { // else the probe wakes us
+				wait = min(wait, a.in.nextPull())
+			}
 		}
 		timer := time.NewTimer(wait)
 		select {
@@ -156,7 +161,7 @@ func (a *Agent) pullBatches(ctx context.Context, batches []*batch) (settled int,
 func (a *Agent) pullBatch(ctx context.Context, b *batch, ties *tieIndex) (done bool, err error) {
 	switch b.about {
 	case aboutIncident:
-		return a.pullIncident(ctx, b)
+		return a.pullIncident(ctx, b, ties)
 	case aboutAlert:
 		return a.pullAlert(ctx, b, ties)
 	case aboutEscalation:
@@ -168,7 +173,7 @@ func (a *Agent) pullBatch(ctx context.Context, b *batch, ties *tieIndex) (done b
 }
 
 // pullIncident looks at the incident that the webhooks speak of.
-func (a *Agent) pullIncident(ctx context.Context, b *batch) (done bool, err error) {
+func (a *Agent) pullIncident(ctx context.Context, b *batch, ties *tieIndex) (done bool, err error) {
 	s, err := a.lockedLook(ctx, b.id, lookOptions{
 		Source: mapping.SourceWebhook, Also: b.what, Webhooks: b.ends(store.WebhookDone, ""),
 	})
@@ -176,7 +181,7 @@ func (a *Agent) pullIncident(ctx context.Context, b *batch) (done bool, err erro
 	case err != nil:
 		return false, err
 	case s.Ties == 0 && s.Result.Class == 0:
-		return a.pullUntied(ctx, b)
+		return a.pullUntied(ctx, b, ties)
 	case s.Result.Class != incidentio.Done:
 		return a.unsettled(ctx, b, "fetch the incident", s.Result)
 	}
@@ -266,6 +271,9 @@ func (a *Agent) endHooks(ctx context.Context, b *batch, state, reason string) (d
 
 func (a *Agent) settled(b *batch, state string) {
 	a.in.pulled(b.key)
+	if state == store.WebhookDone {
+		a.up.forbid(fetching+b.about, "") // the key has what it lacked
+	}
 	for _, w := range b.hooks {
 		a.m.webhook(w.EventType, state)
 	}
@@ -300,7 +308,7 @@ func (a *Agent) unsettled(ctx context.Context, b *batch, what string, r incident
 		return a.endHooks(ctx, b, store.WebhookFailed, oneLine(reason, 500))
 	case r.Class == incidentio.Unauthorized && r.Status == http.StatusForbidden:
 		if a.up.check(ctx) {
-			a.up.forbid(what, "incident.io forbids to "+what+": "+r.Error())
+			a.up.forbid(fetching+b.about, "incident.io forbids to "+what+": "+r.Error())
 		}
 	case r.Class == incidentio.Unauthorized:
 		return false, nil // everything pauses; the probe tells when to go on

@@ -246,31 +246,43 @@ func TestAlertResolvedByPeople(t *testing.T) {
 	})
 }
 
-func TestLateAlertRouteTies(t *testing.T) {
+// routing is an agent that leaves the declaring to alert routes.
+func routing(c *Config) {
+	c.AlertSource = AlertSource{ID: simulator.DefaultAlertSourceID, Token: NewSecret(simulator.DefaultAlertSourceToken)}
+	c.Rules.AlertSource, c.Rules.AutoDeclare = simulator.DefaultAlertSourceID, false
+}
+
+// fired sends TIG-1's alert and notes it as delivery does. It returns the deduplication key.
+func (w *world) fired() (key string) {
+	w.Helper()
+	key = mapping.AlertKey("TIG-1", "")
+	body := must(json.Marshal(map[string]string{"title": "Slow", "status": "firing", "deduplication_key": key}))(w)
+	r := w.a.io.Send(w.ctx, incidentio.Call{
+		Method: http.MethodPost, Path: "/v2/alert_events/http/" + simulator.DefaultAlertSourceID, Body: body, Token: simulator.DefaultAlertSourceToken,
+	})
+	if !r.OK() {
+		w.Fatal(r)
+	}
+	s := w.state("TIG-1", "critical", "open")
+	must(w.a.st.Commit(w.ctx, store.Commit{
+		Why: "test", Incident: &store.IncidentState{TigerOpsID: "TIG-1", State: must(json.Marshal(s))(w)},
+		Alert: &store.Alert{TigerOpsID: "TIG-1", Key: key, State: store.AlertFired},
+	}))(w)
+	return key
+}
+
+func TestLateAlertRoute(t *testing.T) {
 	t.Parallel()
 	for name, hear := range map[string]func(*world){
 		"told by a webhook":  (*world).pull,
-		"found by the sweep": (*world).sweep,
+		"found by the sweep": func(w *world) { w.drop(); w.sweep() },
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run("ties, "+name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, worldOptions{config: func(c *Config) {
-				c.AlertSource = AlertSource{ID: simulator.DefaultAlertSourceID, Token: NewSecret(simulator.DefaultAlertSourceToken)}
-				c.Rules.AlertSource, c.Rules.AutoDeclare = simulator.DefaultAlertSourceID, false
-			}})
-			key := mapping.AlertKey("TIG-1", "")
-			body := must(json.Marshal(map[string]string{"title": "Slow", "status": "firing", "deduplication_key": key}))(w)
-			w.a.io.Send(w.ctx, incidentio.Call{
-				Method: http.MethodPost, Path: "/v2/alert_events/http/" + simulator.DefaultAlertSourceID, Body: body, Token: simulator.DefaultAlertSourceToken,
-			})
-			s := w.state("TIG-1", "critical", "open")
-			must(w.a.st.Commit(w.ctx, store.Commit{
-				Why: "test", Incident: &store.IncidentState{TigerOpsID: "TIG-1", State: must(json.Marshal(s))(w)},
-				Alert: &store.Alert{TigerOpsID: "TIG-1", Key: key, State: store.AlertFired},
-			}))(w)
+			w := newWorld(t, worldOptions{config: routing})
+			key := w.fired()
 			ref := must(w.sim.As(lisa).Declare(simulator.NewIncident{Name: "By a route"}))(w)
 			w.ok(w.sim.As(lisa).AttachAlert(ref, key))
-
 			hear(w)
 			rows := w.rows()
 			w.wantTypes(rows, "incident.linked")
@@ -282,7 +294,39 @@ func TestLateAlertRouteTies(t *testing.T) {
 				t.Errorf("link: got %+v, want %s", link, ref)
 			}
 		})
+		t.Run("makes a second incident, which is reported once, "+name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, worldOptions{config: routing})
+			key := w.fired()
+			own, _ := w.tie("TIG-1")
+			ref := must(w.sim.As(lisa).Declare(simulator.NewIncident{Name: "By a route"}))(w)
+			w.ok(w.sim.As(lisa).AttachAlert(ref, key))
+			hear(w)
+			rows := w.rows()
+			w.wantTypes(rows, "incident.linked")
+			if rows[0].Incident.Reference != ref || rows[0].TigerOps != "TIG-1" || !strings.Contains(rows[0].Message, own) {
+				t.Errorf("row: got %+v, want the second incident, with the first one named", rows[0])
+			}
+			w.ok(w.sim.As(lisa).SetStatus(ref, "Fixing", ""))
+			hear(w)
+			w.wantTypes(w.rows())
+			if link := must(w.a.st.Link(w.ctx, "TIG-1"))(w); link.Reference != own {
+				t.Errorf("tie: got %s, want it to stay %s", link.Reference, own)
+			}
+		})
 	}
+	t.Run("that brings the alert a moment after the incident", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t, worldOptions{config: routing})
+		key := w.fired()
+		ref := must(w.sim.As(lisa).Declare(simulator.NewIncident{Name: "By a route"}))(w)
+		w.pull()
+		w.wantTypes(w.rows())
+		w.ok(w.sim.As(lisa).AttachAlert(ref, key))
+		w.a.in.pullNow()
+		w.pull()
+		w.wantTypes(w.rows(), "incident.linked")
+	})
 }
 
 func TestWhileIncidentIOIsAwayWebhooksWait(t *testing.T) {
@@ -318,6 +362,9 @@ func TestWhileIncidentIOIsAwayWebhooksWait(t *testing.T) {
 				return w.hookStates()["pending"] == 0
 			})
 			w.wantTypes(w.rows(), "incident.status_changed")
+			if why := w.a.notReady(); len(why) > 0 {
+				t.Errorf("afterwards: not ready: %v", why)
+			}
 		})
 	}
 }

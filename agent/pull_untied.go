@@ -4,17 +4,26 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"strings"
 	"sync"
+	"time"
 
 	"github.com/tigerops/tigerops-incidentio/agent/incidentio"
 	"github.com/tigerops/tigerops-incidentio/mapping"
 	"github.com/tigerops/tigerops-incidentio/store"
 )
 
+const (
+	// routeAgain is how often a new incident is asked for alerts of ours: a route may bring them a moment after it made
+	// the incident.
+	routeAgain = 2 * time.Second
+	// routeWithin is for how long.
+	routeWithin = 10 * time.Second
+)
+
 // pullUntied settles webhooks of an incident that no TigerOps incident is tied to: it may be one whose declaration is
 // under way, or one that an alert route made of our alert; else it is a stranger's.
-func (a *Agent) pullUntied(ctx context.Context, b *batch) (done bool, err error) {
+func (a *Agent) pullUntied(ctx context.Context, b *batch, ties *tieIndex) (done bool, err error) {
 	rules := &a.cfg.Load().Rules
 	summary := b.summary
 	var remote mapping.Remote
@@ -35,14 +44,19 @@ func (a *Agent) pullUntied(ctx context.Context, b *batch) (done bool, err error)
 			return a.waits(b)
 		}
 	}
-	tied, r, err := a.tieRouted(ctx, b.id, mapping.SourceWebhook)
+	tied, late, r, err := a.tieRouted(ctx, b.id, ties, mapping.SourceWebhook)
 	switch {
 	case err != nil:
 		return false, err
 	case r.Class != incidentio.Done:
 		return a.unsettled(ctx, b, "look for the alerts of the incident", r)
 	case tied:
-		return a.pullIncident(ctx, b)
+		return a.pullIncident(ctx, b, ties)
+	case late:
+		return a.endHooks(ctx, b, store.WebhookDone, "")
+	case b.young(a.now()) && ties.loose():
+		a.in.pullLater(b.key, routeAgain)
+		return false, nil
 	case !rules.PullUnlinked:
 		return a.endHooks(ctx, b, store.WebhookIgnored, "no TigerOps incident is tied to it")
 	}
@@ -63,6 +77,16 @@ func (a *Agent) pullUntied(ctx context.Context, b *batch) (done bool, err error)
 	}
 	a.settled(b, store.WebhookDone)
 	return true, nil
+}
+
+// young says whether the webhooks told of a new incident just now.
+func (b *batch) young(now time.Time) bool {
+	for _, w := range b.hooks {
+		if strings.Contains(w.EventType, "incident_created") && now.Sub(w.ReceivedAt) < routeWithin {
+			return true
+		}
+	}
+	return false
 }
 
 // unlinked is the change that tells TigerOps of an incident which is tied to none of its own; none for one that was
@@ -99,18 +123,15 @@ func (a *Agent) declaring(ctx context.Context, tigeropsID string) (bool, error) 
 }
 
 // tieRouted ties the TigerOps incidents whose alerts an alert route brought to an incident, if there are any. The result
-// is Done unless incident.io could not be asked.
-func (a *Agent) tieRouted(ctx context.Context, incidentID, source string) (tied bool, r incidentio.Result, err error) {
+// is Done unless incident.io could not be asked. A TigerOps incident that is tied elsewhere already keeps its tie, since
+// incidents can't be merged through the API: TigerOps is told of the second one, and late says so.
+func (a *Agent) tieRouted(ctx context.Context, incidentID string, ties *tieIndex, source string) (tied, late bool, r incidentio.Result, err error) {
 	done := incidentio.Result{Class: incidentio.Done}
 	if a.cfg.Load().Rules.AlertSource == "" {
-		return false, done, nil
+		return false, false, done, nil
 	}
-	loose, err := a.st.OpenAlertsWithoutLink(ctx)
-	if err != nil {
-		return false, done, fmt.Errorf("read the alerts without an incident: %w", err)
-	}
-	if len(loose) == 0 {
-		return false, done, nil
+	if any, err := ties.any(ctx); err != nil || !any {
+		return false, false, done, err
 	}
 	var found []incidentio.IncidentAlert
 	r = a.call(ctx, false, func(ctx context.Context) incidentio.Result {
@@ -121,26 +142,72 @@ func (a *Agent) tieRouted(ctx context.Context, incidentID, source string) (tied 
 	switch r.Class {
 	case incidentio.Done:
 	case incidentio.Refused:
-		return false, done, nil // gone, or alerts are not for this key
+		return false, false, done, nil // gone, or alerts are not for this key
 	default:
-		return false, r, nil
+		return false, false, r, nil
 	}
 	for _, f := range found {
-		i := slices.IndexFunc(loose, func(l store.Alert) bool { return l.Key == f.Alert.DeduplicationKey })
-		if i < 0 || over(string(f.Incident.StatusCategory)) {
+		owner, ours, err := ties.find(ctx, f.Alert.DeduplicationKey)
+		if err != nil {
+			return tied, late, done, err
+		}
+		if !ours || over(string(f.Incident.StatusCategory)) {
 			continue
 		}
-		err := a.tie(ctx, loose[i].TigerOpsID, incidentID, originAlertRoute, source)
-		var failed incidentio.Result
-		switch {
-		case errors.As(err, &failed):
-			return tied, failed, nil
-		case err != nil:
-			return tied, done, err
+		if owner.incidentID == "" {
+			if err := a.tie(ctx, owner.tigeropsID, incidentID, originAlertRoute, source); err != nil {
+				var failed incidentio.Result
+				switch {
+				case !errors.As(err, &failed):
+					return tied, late, done, err
+				case failed.Class != incidentio.Refused: // else it can't be read: nothing to tie
+					return tied, late, failed, nil
+				}
+				continue
+			}
 		}
-		tied = true
+		// It may have been tied elsewhere while we waited for it.
+		link, err := a.st.Link(ctx, owner.tigeropsID)
+		switch {
+		case err != nil:
+			return tied, late, done, fmt.Errorf("read the link of %s: %w", owner.tigeropsID, err)
+		case link == nil:
+		case link.IncidentID == incidentID:
+			tied = true
+		default:
+			late = true
+			if r, err := a.tellLate(ctx, *link, incidentID, source); err != nil || r.Class != incidentio.Done {
+				return tied, late, r, err
+			}
+		}
 	}
-	return tied, done, nil
+	return tied, late, done, nil
+}
+
+// tellLate tells TigerOps of an incident that an alert route made of its alert after the agent had tied another one.
+func (a *Agent) tellLate(ctx context.Context, link store.Link, incidentID, source string) (incidentio.Result, error) {
+	remote, r := a.fetchIncident(ctx, incidentID, false)
+	if r.Class != incidentio.Done {
+		return r, nil
+	}
+	tie := mapping.Tie{TigerOpsID: link.TigerOpsID, IncidentID: incidentID, Origin: originAlertRoute}
+	change := mapping.LinkedChange(tie, remote, source)
+	change.Message = fmt.Sprintf("An alert route made %s of this incident's alert after %s had been tied. Incidents can't be merged through incident.io's API: "+
+		"%s stays the one that is kept in step; merge %s into it by hand.", remote.Reference, link.Reference, link.Reference, remote.Reference)
+	rows, err := inboxRows([]mapping.Change{change})
+	if err != nil {
+		return r, err
+	}
+	ids, err := a.st.Commit(ctx, store.Commit{Why: "tell of a second incident", Inbox: rows})
+	if err != nil {
+		return r, fmt.Errorf("tell of %s: %w", remote.Reference, err)
+	}
+	if len(ids) > 0 && ids[0] != 0 {
+		a.log.Warn("an alert route made a second incident of an alert", "incident", link.TigerOpsID, "tied", link.Reference, "second", remote.Reference,
+			"mend", "merge them in incident.io, or give the route more time by alert_route_wait")
+		a.told([]mapping.Change{change})
+	}
+	return r, nil
 }
 
 // tieIndex finds the TigerOps incident of an alert by its deduplication key. It is made when it is first asked.
@@ -158,6 +225,28 @@ type alertOwner struct {
 }
 
 func (t *tieIndex) find(ctx context.Context, dedup string) (alertOwner, bool, error) {
+	t.load(ctx)
+	owner, ok := t.byKey[dedup]
+	return owner, ok, t.err
+}
+
+// any says whether there is any alert that could be ours.
+func (t *tieIndex) any(ctx context.Context) (bool, error) {
+	t.load(ctx)
+	return len(t.byKey) > 0, t.err
+}
+
+// loose says, once it is loaded, whether an alert of ours has no incident yet.
+func (t *tieIndex) loose() bool {
+	for _, o := range t.byKey {
+		if o.incidentID == "" {
+			return true
+		}
+	}
+	return false
+}
+
+func (t *tieIndex) load(ctx context.Context) {
 	t.once.Do(func() {
 		t.byKey = make(map[string]alertOwner)
 		loose, err := t.a.st.OpenAlertsWithoutLink(ctx)
@@ -177,6 +266,4 @@ func (t *tieIndex) find(ctx context.Context, dedup string) (alertOwner, bool, er
 			t.byKey[mapping.AlertKey(l.TigerOpsID, l.Generation)] = alertOwner{l.TigerOpsID, l.Generation, l.IncidentID}
 		}
 	})
-	owner, ok := t.byKey[dedup]
-	return owner, ok, t.err
 }

@@ -64,6 +64,7 @@ func (a *Agent) sweepLoop(ctx context.Context) error {
 // sweep is one sweep under way.
 type sweep struct {
 	a      *Agent
+	ties   tieIndex
 	slots  chan struct{}
 	group  sync.WaitGroup
 	mu     sync.Mutex
@@ -84,7 +85,7 @@ func (a *Agent) sweepOnce(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s := &sweep{a: a, slots: make(chan struct{}, pullWorkers), looked: make(map[string]bool)}
+	s := &sweep{a: a, ties: tieIndex{a: a}, slots: make(chan struct{}, pullWorkers), looked: make(map[string]bool)}
 	if err := s.updated(ctx, since.Add(-sweepOverlap)); err != nil {
 		return err
 	}
@@ -241,13 +242,13 @@ func (s *sweep) untied(ctx context.Context, remote mapping.Remote) error {
 			return err // its declaration ties it
 		}
 	}
-	tied, r, err := a.tieRouted(ctx, remote.ID, mapping.SourceSweep)
+	tied, late, r, err := a.tieRouted(ctx, remote.ID, &s.ties, mapping.SourceSweep)
 	switch {
 	case err != nil:
 		return err
 	case r.Class != incidentio.Done:
 		return fmt.Errorf("look for the alerts of %s: %w", remote.Reference, r)
-	case tied || !a.cfg.Load().Rules.PullUnlinked:
+	case tied, late, !a.cfg.Load().Rules.PullUnlinked:
 		return nil
 	}
 	changes, err := a.unlinked(ctx, remote, mapping.SourceSweep)
@@ -292,7 +293,9 @@ func (s *sweep) alerts(ctx context.Context) error {
 		case incidentID == "":
 			continue
 		}
-		if err := a.tie(ctx, l.TigerOpsID, incidentID, originAlertRoute, mapping.SourceSweep); err != nil {
+		err = a.tie(ctx, l.TigerOpsID, incidentID, originAlertRoute, mapping.SourceSweep)
+		var failed incidentio.Result
+		if err != nil && !(errors.As(err, &failed) && failed.Class == incidentio.Refused) { // one that can't be read can't be tied
 			return err
 		}
 	}
