@@ -104,7 +104,7 @@ func TestEveryCall(t *testing.T) {
 	gets("/v1/incident_attachments", "incident_id="+inc)
 
 	if a.spec == nil {
-		return
+		t.Skipf("the calls were made, but not held against the API's description: %v", specErr)
 	}
 	for path, item := range a.spec.doc.Paths.Map() {
 		for method := range item.Operations() {
