@@ -147,7 +147,7 @@ func services(i Incident) []string {
 	var all []string
 	seen := make(map[string]bool)
 	for _, s := range append([]string{i.Service}, i.AffectedServices...) {
-		if s = flat(s); s != "" && !seen[s] {
+		if s = line(s); s != "" && !seen[s] {
 			seen[s] = true
 			all = append(all, s)
 		}

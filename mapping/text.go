@@ -69,14 +69,46 @@ func prose(s string) string {
 }
 
 // flat is a text on one line.
-func flat(s string) string {
-	return strings.Join(strings.FieldsFunc(strings.ToValidUTF8(s, "\uFFFD"), func(r rune) bool {
-		return unicode.IsSpace(r) || unicode.IsControl(r)
-	}), " ")
-}
+func flat(s string) string { return flattened(s, len(s)) }
 
 // line is a title: flat and bounded.
-func line(s string) string { return cut(flat(s), maxTitle) }
+func line(s string) string { return cut(flattened(s, maxTitle+1), maxTitle) }
+
+// flattened is at least the first n runes of a text on one line, and stops reading there: strangers' texts are long.
+func flattened(s string, n int) string {
+	if isFlat(s) {
+		return s
+	}
+	var b strings.Builder
+	b.Grow(min(len(s), 4*n))
+	gap := false
+	for _, r := range s {
+		if unicode.IsSpace(r) || unicode.IsControl(r) {
+			gap = b.Len() > 0
+			continue
+		}
+		if gap {
+			b.WriteByte(' ')
+			gap = false
+			n--
+		}
+		b.WriteRune(r) // of bytes that are no UTF-8 the range makes U+FFFD
+		if n--; n <= 0 {
+			break
+		}
+	}
+	return b.String()
+}
+
+// isFlat says whether a text is ASCII on one line already, as names are.
+func isFlat(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; c > '~' || c < ' ' || c == ' ' && (i == 0 || i == len(s)-1 || s[i-1] == ' ') {
+			return false
+		}
+	}
+	return true
+}
 
 // escaper takes their meaning from the characters that would make formatting of a name.
 var escaper = strings.NewReplacer(`\`, `\\`, "`", "\\`", "*", `\*`, "[", `\[`, "]", `\]`, "<", `\<`)
