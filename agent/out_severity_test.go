@@ -24,8 +24,8 @@ func TestOut1Severity(t *testing.T) {
 
 	t.Run("by name, id or rank number", func(t *testing.T) {
 		t.Parallel()
-		var o simulator.Options
-		for _, name := range []string{"SEV2", " sev2", "2", severityID(simulator.New(o), "SEV2")} {
+		id := severityID(simulator.New(simulator.Options{}), "SEV2")
+		for _, name := range []string{"SEV2", " sev2", "2", id} {
 			w := newRunning(t, mapped(map[string]string{"critical": name}))
 			w.says(created(nil))
 			is(t, "severity of critical: "+name, severity(w), "SEV2")
@@ -33,14 +33,12 @@ func TestOut1Severity(t *testing.T) {
 	})
 	t.Run("without a mapping by like names, then by rank", func(t *testing.T) {
 		t.Parallel()
-		sim := simulator.New(simulator.Options{Limits: simulator.NoLimits})
 		for _, c := range [][2]string{{"critical", "SEV1"}, {"warning", "P2 - Warning"}} {
 			w := newRunning(t, worldOptions{})
 			w.setUp("/v1/severities", "severity", m{"name": "P2 - Warning", "description": "", "rank": 0})
 			w.says(created(m{"severity": c[0]}))
 			is(t, "severity of "+c[0], severity(w), c[1])
 		}
-		_ = sim
 	})
 	t.Run("custom labels, and more than three", func(t *testing.T) {
 		t.Parallel()

@@ -200,11 +200,51 @@ func (m *mending) create() (Request, string, bool) {
 	if m.head == "visibility" || m.head == "idempotency_key" || json.Unmarshal(m.req.Body, &b) != nil {
 		return m.req, "", false
 	}
+	if m.head == "severity_id" {
+		// What stands in for a severity that TigerOps told was not told by it: another is sent once one fits.
+		if pushed := &m.req.Effect.Pushed; b.Severity == "" || pushed.Severity == "" {
+			next, ok := m.nextSeverity(b.Severity)
+			if !ok {
+				return m.req, "", false
+			}
+			b.Severity, m.req.Effect.Severity, pushed.Severity = next.ID, &next, ""
+			return m.done(b, flat("severity "+next.Name+" in the place of one that incident.io takes: it said: "+m.said))
+		}
+	}
 	what, ok := m.dropBlamed(&b.incidentParts)
 	if !ok {
 		return m.req, "", false
 	}
 	return m.done(b, m.leftOut(what))
+}
+
+// nextSeverity is what a declaration is made with where incident.io takes none without a severity, and TigerOps' has no
+// counterpart or was refused: by rank, else as if it were at min_severity, else the least one; and the others behind
+// one that was refused, too.
+func (m *mending) nextSeverity(refused string) (Severity, bool) {
+	d, r := m.in.Directory, m.rules()
+	if d == nil {
+		return Severity{}, false
+	}
+	atLeast := m.in.State
+	atLeast.Incident.Severity = r.MinSeverity
+	least, _ := SeverityFor(atLeast, r, d)
+	var list []Severity
+	for _, s := range []*Severity{rankedSeverity(m.in.State.Incident.Severity, r, d), least} {
+		if s != nil && !slices.Contains(list, *s) {
+			list = append(list, *s)
+		}
+	}
+	for _, s := range slices.SortedStableFunc(slices.Values(d.Severities), func(a, b Severity) int { return cmp.Compare(a.Rank, b.Rank) }) {
+		if !slices.Contains(list, s) {
+			list = append(list, s)
+		}
+	}
+	next := slices.IndexFunc(list, func(s Severity) bool { return s.ID == refused }) + 1
+	if next >= len(list) {
+		return Severity{}, false
+	}
+	return list[next], true
 }
 
 func (m *mending) edit() (Request, string, bool) {
