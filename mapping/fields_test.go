@@ -1,6 +1,7 @@
 package mapping_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -164,6 +165,26 @@ func TestTwoFieldsOnOne(t *testing.T) {
 	w.says(saying("e1", "incident.created", `"ai_summary":"S","x":"X"`, ""))
 	if got, want := member(t, w.step("incident.declare"), "custom_field_entries"), `[{"custom_field_id":"cf-ai","values":[{"value_text":"S"}]}]`; got != want {
 		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// A list without end does not make options without end.
+func TestManyValues(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.rules.CreateOptions = true
+	w.rules.CustomFields["$.incident.affected_services"] = "AI summary"
+	delete(w.rules.CustomFields, "ai_summary")
+	var all []string
+	for n := range 300 {
+		all = append(all, fmt.Sprintf("%q", fmt.Sprint("s", n)))
+	}
+	w.says(saying("e1", "incident.created", `"affected_services":[`+strings.Join(all, ",")+`]`, ""))
+	if got := strings.Count(names(w.steps), "option.create."); got != 50 {
+		t.Errorf("%d options are made", got)
+	}
+	if body := string(w.step("incident.declare").Body); !strings.Contains(body, `s48, s49 and 250 more"`) {
+		t.Errorf("the text tells no end: %s", body)
 	}
 }
 

@@ -42,10 +42,17 @@ var fieldNames = []string{
 // FieldNames lists the TigerOps fields that custom_fields may name, beside $.a.b paths.
 func FieldNames() []string { return slices.Clone(fieldNames) }
 
+// maxItems bounds how many values one field is given, and so how many options an event may ask for.
+const maxItems = 50
+
 // words is a value of names.
 func words(names ...string) value {
 	var v value
-	for _, n := range names {
+	for i, n := range names {
+		if len(v.items) == maxItems {
+			v.text = fmt.Sprintf("%s and %d more", strings.Join(v.items, ", "), len(names)-i)
+			return v
+		}
 		if n = flat(n); n != "" && !slices.Contains(v.items, n) {
 			v.items = append(v.items, n)
 		}
