@@ -24,7 +24,11 @@ func TestOut1Severity(t *testing.T) {
 
 	t.Run("by name, id or rank number", func(t *testing.T) {
 		t.Parallel()
-		id := severityID(simulator.New(simulator.Options{}), "SEV2")
+		twin := simulator.New(simulator.Options{}) // of the same seed: its ids are the account's
+		id := severityID(twin, "SEV2")
+		if err := twin.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 		for _, name := range []string{"SEV2", " sev2", "2", id} {
 			w := newRunning(t, mapped(map[string]string{"critical": name}))
 			w.says(created(nil))

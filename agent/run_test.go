@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/tigerops/tigerops-incidentio/agent/simulator"
 	"github.com/tigerops/tigerops-incidentio/store"
 )
@@ -34,8 +36,8 @@ func (w *world) start() (stop func()) {
 	return stop
 }
 
-// event puts an event into the outbox, as any door does.
-func (w *world) event(payload string) {
+// insert puts an event into the outbox, as any door does.
+func (w *world) insert(payload string) {
 	w.Helper()
 	must(w.a.st.InsertEvents(w.ctx, [][]byte{[]byte(payload)}))(w)
 }
@@ -44,9 +46,13 @@ func (w *world) event(payload string) {
 func (w *world) settle() {
 	w.Helper()
 	eventually(w, "everything is settled", func() bool {
+		// incident.io's side first: what it has delivered is in the table by then.
+		if slices.ContainsFunc(w.sim.Webhooks(), func(h simulator.Webhook) bool { return h.State == simulator.HookWaiting }) {
+			return false
+		}
 		s, err := w.a.st.Status(w.ctx)
 		w.ok(err)
-		return s.Waiting == 0 && s.WebhooksPending == 0 && !slices.ContainsFunc(w.sim.Webhooks(), func(h simulator.Webhook) bool { return h.State == simulator.HookWaiting })
+		return s.Waiting == 0 && s.WebhooksPending == 0
 	})
 }
 
@@ -66,7 +72,7 @@ func TestNothingThatTheAgentDidComesBack(t *testing.T) {
 		`{"id":"e7","type":"incident.resolved","timestamp":"2026-11-23T02:06:00Z","incident":{"id":"TIG-1"}}`,
 		`{"id":"e8","type":"postmortem.ready","timestamp":"2026-11-23T03:00:00Z","incident":{"id":"TIG-1"},"postmortem":{"contributing_factors":["disk"],"action_items":[{"title":"Buy a disk"}]}}`,
 	} {
-		w.event(e)
+		w.insert(e)
 	}
 	w.settle()
 	w.sweep()
@@ -86,7 +92,7 @@ func TestWhatPeopleDoComesBackWhileTheAgentRuns(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{})
 	stop := w.start()
-	w.event(`{"id":"e1","type":"incident.created","incident":{"id":"TIG-1","title":"Checkout is slow","severity":"critical","status":"open"}}`)
+	w.insert(`{"id":"e1","type":"incident.created","incident":{"id":"TIG-1","title":"Checkout is slow","severity":"critical","status":"open"}}`)
 	w.settle()
 	ref := w.only().Reference
 	w.wantTypes(w.rows(), "incident.linked")
@@ -127,14 +133,14 @@ func TestBothSidesAgreeAgainAfterAnOutage(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{config: func(c *Config) { c.BackoffInitial, c.BackoffMax = 5*time.Millisecond, 50*time.Millisecond }})
 	w.start()
-	w.event(`{"id":"e1","type":"incident.created","incident":{"id":"TIG-1","title":"Checkout is slow","severity":"critical"}}`)
+	w.insert(`{"id":"e1","type":"incident.created","incident":{"id":"TIG-1","title":"Checkout is slow","severity":"critical"}}`)
 	w.settle()
 	ref := w.only().Reference
 	w.rows()
 
 	fault := must(w.sim.Break(simulator.Fault{Kind: simulator.Outage}))(w)
 	w.sim.SetWebhook("") // and its webhooks get lost
-	w.event(`{"id":"e2","type":"investigation.step","incident":{"id":"TIG-1"},"step":{"kind":"root_cause_identified","title":"The cache"}}`)
+	w.insert(`{"id":"e2","type":"investigation.step","incident":{"id":"TIG-1"},"step":{"kind":"root_cause_identified","title":"The cache"}}`)
 	w.ok(w.sim.As(lisa).AssignRole(ref, "lead", grace))
 	eventually(t, "the outage is noticed", func() bool { ok, _ := w.a.up.usable(); return !ok })
 	w.sim.Mend(fault)
@@ -161,7 +167,7 @@ func TestConflictsEndWithBothSidesAgreed(t *testing.T) {
 				c.BackoffInitial, c.BackoffMax = 5*time.Millisecond, 50*time.Millisecond
 			}})
 			w.start()
-			w.event(`{"id":"e1","type":"incident.created","incident":{"id":"TIG-1","title":"Checkout is slow","severity":"critical"}}`)
+			w.insert(`{"id":"e1","type":"incident.created","incident":{"id":"TIG-1","title":"Checkout is slow","severity":"critical"}}`)
 			w.settle()
 			ref := w.only().Reference
 			w.sweep()
@@ -169,7 +175,7 @@ func TestConflictsEndWithBothSidesAgreed(t *testing.T) {
 
 			fault := must(w.sim.Break(simulator.Fault{Kind: simulator.Outage}))(w)
 			w.ok(w.sim.As(lisa).SetSeverity(ref, "SEV3", "Not that bad."))
-			w.event(`{"id":"e2","type":"incident.updated","incident":{"id":"TIG-1","severity":"warning"}}`)
+			w.insert(`{"id":"e2","type":"incident.updated","incident":{"id":"TIG-1","severity":"warning"}}`)
 			eventually(t, "the outage is noticed", func() bool { ok, _ := w.a.up.usable(); return !ok })
 			w.sim.Mend(fault)
 			eventually(t, "it is usable again", func() bool { ok, _ := w.a.up.usable(); return ok })
@@ -192,7 +198,7 @@ func TestPushWhileTheAgentRuns(t *testing.T) {
 	t.Parallel()
 	w, s := newPushWorld(t)
 	w.start()
-	w.event(`{"id":"e1","type":"incident.created","incident":{"id":"TIG-1","title":"Checkout is slow","severity":"critical"}}`)
+	w.insert(`{"id":"e1","type":"incident.created","incident":{"id":"TIG-1","title":"Checkout is slow","severity":"critical"}}`)
 	eventually(t, "TigerOps hears of the tie", func() bool { _, took, _ := s.state(); return len(took) == 1 })
 	w.ok(w.sim.As(lisa).Close(w.only().Reference, ""))
 	eventually(t, "TigerOps hears of the close", func() bool { _, took, _ := s.state(); return len(took) == 2 })
@@ -211,4 +217,19 @@ func TestPushWhileTheAgentRuns(t *testing.T) {
 	if !r.Ready {
 		t.Errorf("not ready: %v", r.NotReady)
 	}
+}
+
+// Not parallel: what other tests run would count.
+func TestRunLeavesNothingBehind(t *testing.T) {
+	before := goleak.IgnoreCurrent()
+	t.Run("a whole life", func(t *testing.T) {
+		w, s := newPushWorld(t)
+		stop := w.start()
+		w.insert(`{"id":"e1","type":"incident.created","incident":{"id":"TIG-1","title":"Checkout is slow","severity":"critical"}}`)
+		eventually(t, "TigerOps hears of the tie", func() bool { _, took, _ := s.state(); return len(took) == 1 })
+		w.ok(w.sim.As(lisa).SetStatus(w.only().Reference, "Monitoring", "A fix is out."))
+		w.settle()
+		stop()
+	})
+	goleak.VerifyNone(t, before)
 }
