@@ -19,6 +19,15 @@ type variable struct {
 	secret bool
 }
 
+// Variables returns the names of the environment variables that the agent reads, for the documentation's tests.
+func Variables() []string {
+	var names []string
+	for _, v := range variables(new(Config)) {
+		names = append(names, v.name)
+	}
+	return names
+}
+
 // variables returns every variable, in the order of Config's members.
 func variables(c *Config) []variable { return variablesOf(reflect.ValueOf(c).Elem()) }
 

@@ -125,7 +125,10 @@ func (d *demo) play(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return d.await(ctx, "the last webhooks", func() (bool, error) {
+		s, err := d.a.st.Status(ctx)
+		return s.WebhooksPending == 0, err
+	})
 }
 
 // person waits until TigerOps hears of what a person did.

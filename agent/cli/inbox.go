@@ -94,7 +94,7 @@ func (a *app) inboxRejectCommand() *cobra.Command {
 	return cmd
 }
 
-// settle ends pending changes, and says so where some were not pending.
+// settle ends pending changes: all of them, or none where one is not there or has ended otherwise.
 func (a *app) settle(cmd *cobra.Command, args []string, state string, end func(context.Context, *agent.Desk, []int64) (int, error)) error {
 	ids, err := chosen(cmd, args, false, "")
 	if err != nil {
@@ -103,12 +103,13 @@ func (a *app) settle(cmd *cobra.Command, args []string, state string, end func(c
 	return a.withDesk(cmd.Context(), agent.ToWrite, func(d *agent.Desk) error {
 		n, err := end(cmd.Context(), d, ids)
 		if err != nil {
-			return fmt.Errorf("mark changes as %s: %w", state, err)
+			return err
 		}
-		if n < len(ids) {
-			return fmt.Errorf("%d of %s marked as %s, the others are not pending: inbox list tells what they are", n, count(len(ids), "change"), state)
+		line := fmt.Sprintf("%s marked as %s", count(n, "change"), state)
+		if before := len(ids) - n; before > 0 {
+			line += fmt.Sprintf(", %d already so", before)
 		}
-		a.print("%s marked as %s", count(n, "change"), state)
+		a.print("%s", line)
 		return nil
 	})
 }
@@ -127,10 +128,7 @@ func (a *app) inboxRetryCommand() *cobra.Command {
 			return a.withDesk(cmd.Context(), agent.ToWrite, func(d *agent.Desk) error {
 				n, err := d.RetryInbox(cmd.Context(), ids...)
 				if err != nil {
-					return fmt.Errorf("retry changes: %w", err)
-				}
-				if n < len(ids) {
-					return fmt.Errorf("%d of %s pending again, the others were not rejected: inbox list tells what they are", n, count(len(ids), "change"))
+					return err
 				}
 				a.print("%s pending again", count(n, "change"))
 				return nil

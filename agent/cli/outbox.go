@@ -64,7 +64,8 @@ func (a *app) outboxRetryCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "retry ID… | --all-dead",
 		Short: "Try dead events anew",
-		Long:  `Tries dead events anew, as if they had just come in; their age counts from now on.`,
+		Long: `Tries dead events anew, as if they had just come in; their age counts from now on. An event that waits for its next
+attempt is tried at once. One that has ended stops them all.`,
 		Example: `  tigerops-incidentio outbox retry 17 18
   tigerops-incidentio outbox retry --all-dead --dry-run`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -73,15 +74,12 @@ func (a *app) outboxRetryCommand() *cobra.Command {
 				return err
 			}
 			return a.withDesk(cmd.Context(), agent.ToWrite, func(d *agent.Desk) error {
-				if err := a.deadOnly(cmd.Context(), d, ids); err != nil {
-					return err
-				}
 				if dry {
 					return a.wouldTouch(cmd.Context(), d, ids, "would be tried anew")
 				}
 				n, err := d.RetryEvents(cmd.Context(), ids...)
 				if err != nil {
-					return fmt.Errorf("retry events: %w", err)
+					return err
 				}
 				a.print("%s will be tried anew", count(n, "event"))
 				return nil
@@ -98,9 +96,9 @@ func (a *app) outboxDiscardCommand() *cobra.Command {
 	var dry bool
 	cmd := &cobra.Command{
 		Use:   "discard ID… --reason TEXT",
-		Short: "Give up dead events for good",
-		Long: `Gives up dead events for good: they end as skipped, with the reason, and later events of their incidents go on.
-Nothing of them is sent.`,
+		Short: "Give up events for good",
+		Long: `Gives up events that are dead or pending for good: they end as skipped, with the reason, and later events of their
+incidents go on. What has been sent of them already stays in incident.io. One that has ended stops them all.`,
 		Example: `  tigerops-incidentio outbox discard 17 --reason "done by hand in INC-123"`,
 		Args:    takes("ID…"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -112,15 +110,12 @@ Nothing of them is sent.`,
 				return usage(cmd, "--reason is missing: say why, for those who look later")
 			}
 			return a.withDesk(cmd.Context(), agent.ToWrite, func(d *agent.Desk) error {
-				if err := a.deadOnly(cmd.Context(), d, ids); err != nil {
-					return err
-				}
 				if dry {
 					return a.wouldTouch(cmd.Context(), d, ids, "would be discarded")
 				}
 				n, err := d.DiscardEvents(cmd.Context(), reason, ids...)
 				if err != nil {
-					return fmt.Errorf("discard events: %w", err)
+					return err
 				}
 				a.print("%s discarded", count(n, "event"))
 				return nil
@@ -130,20 +125,6 @@ Nothing of them is sent.`,
 	cmd.Flags().StringVar(&reason, "reason", "", "why, as `TEXT`")
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "only tell which events it would be")
 	return cmd
-}
-
-// deadOnly refuses the whole when one of the events is not there or not dead, so that nobody wonders which were.
-func (a *app) deadOnly(ctx context.Context, d *agent.Desk, ids []int64) error {
-	for _, id := range ids {
-		e, err := d.Event(ctx, id)
-		if err != nil {
-			return fmt.Errorf("event %d: %w", id, err)
-		}
-		if e.State != "dead" {
-			return fmt.Errorf("event %d is %s, not dead: nothing was changed", id, e.State)
-		}
-	}
-	return nil
 }
 
 // wouldTouch lists the events that a command would change; without ids all dead ones.
@@ -163,7 +144,10 @@ func (a *app) wouldTouch(ctx context.Context, d *agent.Desk, ids []int64, what s
 	for _, id := range ids {
 		e, err := d.Event(ctx, id)
 		if err != nil {
-			return fmt.Errorf("event %d: %w", id, err)
+			return err
+		}
+		if e.State != "dead" && e.State != "pending" {
+			return fmt.Errorf("event %d is %s: only events that are dead or pending can be", id, e.State)
 		}
 		events = append(events, e)
 	}

@@ -61,13 +61,17 @@ func (a *app) run(ctx context.Context) error {
 	if o.WebhookListener, err = systemd.Listener(); err != nil {
 		return err
 	}
-	ag, err := agent.New(ctx, o)
-	if err != nil {
-		return err
-	}
+	// Taken before the agent is there, or a hang-up while it starts would end the process.
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
+	ag, err := agent.New(ctx, o)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil // asked to stop before it had started
+		}
+		return err
+	}
 	go func() {
 		for {
 			select {

@@ -15,7 +15,8 @@ func (a *app) showCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show INCIDENT",
 		Short: "Tell one incident's whole story, both directions, in time order",
-		Long:  `Tells one incident's whole story, both directions, in time order. INCIDENT is a TigerOps id, an incident.io id or a reference like INC-123.`,
+		Long: `Tells one incident's whole story, both directions, in time order. INCIDENT is a TigerOps id, an incident.io id or a
+reference like INC-123.`,
 		Example: `  tigerops-incidentio show TIG-4711
   tigerops-incidentio show INC-123 --json`,
 		Args: takes("INCIDENT"),

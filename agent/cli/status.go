@@ -102,7 +102,7 @@ func (a *app) showStatus(ctx context.Context, d *agent.Desk, all, asJSON bool) e
 			continue
 		}
 		lag := "-"
-		if l.LagSeconds >= 1 {
+		if l.Waiting+l.Dead+l.Unapplied > 0 && l.LagSeconds >= 1 {
 			lag = short(time.Duration(l.LagSeconds * float64(time.Second)))
 		}
 		rows = append(rows, []string{clean(l.TigerOpsID), dash(strings.TrimSpace(l.TigerOpsSeverity + " " + l.TigerOpsStatus)), dash(l.Reference),
@@ -112,7 +112,7 @@ func (a *app) showStatus(ctx context.Context, d *agent.Desk, all, asJSON bool) e
 	if len(rows) == 0 {
 		a.print("no open incidents")
 	} else {
-		a.table([]column{{name: "TIGEROPS", gives: true}, {name: "THERE", gives: true}, {name: "INCIDENT.IO"}, {name: "THERE", gives: true},
+		a.table([]column{{name: "TIGEROPS", gives: true}, {name: "STATE", gives: true}, {name: "INCIDENT.IO"}, {name: "STATE", gives: true},
 			{name: "WAITING", right: true}, {name: "DEAD", right: true}, {name: "TO APPLY", right: true}, {name: "LAG", right: true}}, rows)
 	}
 	if closed > 0 {
