@@ -332,3 +332,30 @@ func TestHoweverWebhooksTravelTheInboxIsTheSame(t *testing.T) {
 		})
 	}
 }
+
+// What was there before an incident was attached is no news; what people do from then on is.
+func TestOfAnAttachedIncidentOnlyWhatCameLaterIsTold(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{})
+	ref := must(w.sim.As(lisa).Declare(simulator.NewIncident{Name: "Checkout is slow", Severity: "SEV1", Summary: "It began at two."}))(w)
+	w.ok(w.sim.As(lisa).Message(ref, "We are on it."))
+	w.ok(w.sim.As(lisa).AssignRole(ref, "lead", ada))
+	must(w.sim.As(lisa).AddTimelineItem(ref, "First sign", "", time.Time{}))(w)
+	must(w.sim.As(lisa).CreateAction(ref, "Restart it"))(w)
+	must(w.sim.As(lisa).Escalate(ref, simulator.DefaultEscalationPathID, "Checkout is slow"))(w)
+	w.tieTo("TIG-1", ref, originAttached)
+	w.pull()
+	w.sweep()
+	w.wantTypes(w.rows(), "incident.linked")
+
+	w.ok(w.sim.As(lisa).Message(ref, "Still on it."))
+	must(w.sim.As(lisa).AddTimelineItem(ref, "Second sign", "", time.Time{}))(w)
+	must(w.sim.As(lisa).CreateAction(ref, "Restart it again"))(w)
+	w.pull()
+	w.sweep()
+	rows := types(w.rows())
+	slices.Sort(rows)
+	if want := []string{"action.created", "incident.message", "timeline.added"}; !slices.Equal(rows, want) {
+		t.Errorf("changes after the tie: got %v, want %v", rows, want)
+	}
+}

@@ -279,22 +279,6 @@ func (a *Agent) fetchDetails(ctx context.Context, l *mapping.Look, ties []mappin
 		m.IncidentIDs = nil // the caller says that it belongs to this one
 		l.Escalations = append(l.Escalations, m)
 	}
-	return a.fetchAgain(ctx, l, o.Urgent)
-}
-
-// fetchAgain reads the incident once more if an update came between reading it and its updates: a status without the
-// update that tells who set it would lose that person.
-func (a *Agent) fetchAgain(ctx context.Context, l *mapping.Look, urgent bool) incidentio.Result {
-	if len(l.Updates) > 0 {
-		newest := slices.MaxFunc(l.Updates, func(x, y mapping.Update) int { return x.At.Compare(y.At) })
-		if newest.At.After(l.Remote.UpdatedAt) && newest.Status != nil && newest.Status.ID != l.Remote.Status.ID {
-			remote, r := a.fetchIncident(ctx, l.Remote.ID, urgent)
-			if r.Class == incidentio.Done {
-				l.Remote = remote
-			}
-			return r
-		}
-	}
 	return incidentio.Result{Class: incidentio.Done}
 }
 
