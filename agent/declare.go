@@ -234,6 +234,9 @@ func (a *Agent) tieTo(ctx context.Context, tigeropsID, incidentID, origin, sourc
 	if err != nil {
 		return r, err
 	}
+	if err := a.noteAlert(ctx, &c.Links[0]); err != nil {
+		return r, err
+	}
 	if _, err := a.st.Commit(ctx, c); err != nil {
 		return r, fmt.Errorf("tie %s to %s: %w", tigeropsID, found.Reference, err)
 	}
@@ -277,16 +280,24 @@ func (d *delivery) declared(ctx context.Context, req mapping.Request, r incident
 	if err != nil {
 		return err
 	}
-	alert, err := a.st.Alert(ctx, d.ev.IncidentKey, d.state.Generation)
-	if err != nil {
-		return fmt.Errorf("read the alert: %w", err)
-	}
-	if alert != nil {
-		more.Links[0].AlertID = alert.AlertID
+	if err := a.noteAlert(ctx, &more.Links[0]); err != nil {
+		return err
 	}
 	c.Links, c.Inbox, c.Unpark = more.Links, more.Inbox, more.Unpark
 	c.End.RemoteID = remote.ID
 	a.log.Info("declared", "incident", d.ev.IncidentKey, "reference", remote.Reference, "permalink", remote.Permalink)
+	return nil
+}
+
+// noteAlert names the incident's alert in a new link, if it is known already.
+func (a *Agent) noteAlert(ctx context.Context, l *store.Link) error {
+	alert, err := a.st.Alert(ctx, l.TigerOpsID, l.Generation)
+	if err != nil {
+		return fmt.Errorf("read the alert: %w", err)
+	}
+	if alert != nil {
+		l.AlertID = alert.AlertID
+	}
 	return nil
 }
 
@@ -384,7 +395,12 @@ func (d *delivery) confirmAlerts(ctx context.Context, ledger []store.Step) (v ve
 		if shown != "" {
 			if known != nil && known.AlertID != shown {
 				known.AlertID = shown
-				if _, err := a.st.Commit(ctx, store.Commit{Why: "note the alert", Alert: known}); err != nil {
+				c := store.Commit{Why: "note the alert", Alert: known}
+				if d.link != nil {
+					d.link.AlertID = shown
+					c.Links = []store.Link{*d.link}
+				}
+				if _, err := a.st.Commit(ctx, c); err != nil {
 					return verdict{}, true, fmt.Errorf("write down the alert: %w", err)
 				}
 			}
