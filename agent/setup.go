@@ -173,9 +173,8 @@ func (s *setup) options(ctx context.Context) {
 	s.optionsOf(ctx, s.c.Rules.CustomFields["team"], teams)
 	if f, ok := s.field(s.c.Rules.CustomFields["slo_breach"]); ok {
 		for _, words := range breachWords {
-			if !slices.ContainsFunc(words, func(w string) bool { return s.valueOf(ctx, f, w) }) {
-				s.optionsOf(ctx, f.Name, words[:1])
-			}
+			i := max(0, slices.IndexFunc(words, func(w string) bool { return s.valueOf(ctx, f, w) }))
+			s.optionsOf(ctx, f.Name, words[i:i+1])
 		}
 	}
 }

@@ -86,7 +86,7 @@ func TestREADMENamesEveryCommand(t *testing.T) {
 	text := read(t, "../../README.md")
 	everyCommand(t, func(path string, cmd *cobra.Command) {
 		first, rest, below := strings.Cut(path, " ")
-		row := regexp.MustCompile("(?m)^\\| `" + first + "\\b.*$").FindAllString(text, -1)
+		row := regexp.MustCompile("(?m)^\\| `"+first+"\\b.*$").FindAllString(text, -1)
 		switch {
 		case path == "help" || first == "completion":
 		case len(row) == 0:
