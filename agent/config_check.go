@@ -262,7 +262,7 @@ func (l *loader) checkNumbers() {
 		name        string
 		value       int
 		least, most int
-	}{{"AGENT_WORKERS", c.Workers, 1, 1000}, {"AGENT_RATE_LIMIT", c.RateLimit, 1, 1_000_000}} {
+	}{{"AGENT_WORKERS", c.Workers, 1, 1000}, {"AGENT_RATE_LIMIT", c.RateLimit, 1, 1_000_000_000}} {
 		if n.value < n.least || n.value > n.most {
 			l.variable(n.name, "", "%d is not between %d and %d", n.value, n.least, n.most)
 		}

@@ -282,6 +282,11 @@ func (d *delivery) lookFirst(ctx context.Context, ledger []store.Step) (v verdic
 	if d.link == nil || d.looked || !changesState(d.event.Type) {
 		return verdict{}, false, nil
 	}
+	for _, s := range ledger {
+		if s.Call == string(mapping.CreateIncident) && s.State == stepDone {
+			return verdict{}, false, nil // its own declaration, a moment ago
+		}
+	}
 	remote, r, err := d.a.look(ctx, d.link.IncidentID, lookOptions{Source: "delivery", Urgent: d.urgent})
 	if err != nil {
 		return verdict{}, true, fmt.Errorf("look at %s: %w", d.link.Reference, err)
@@ -404,29 +409,6 @@ func (d *delivery) input(ctx context.Context, ledger []store.Step) (in mapping.I
 		return in, verdict{retryAt: time.Now().Add(delay(time.Second, 15*time.Second, d.lane.countTry()))}, true, nil
 	}
 	return in, verdict{}, false, nil
-}
-
-// siblings counts the other TigerOps incidents that hold the same incident.io incident open.
-func (d *delivery) siblings(ctx context.Context) (int, error) {
-	links, err := d.a.st.LinksOf(ctx, d.link.IncidentID)
-	if err != nil {
-		return 0, fmt.Errorf("read the incident's links: %w", err)
-	}
-	n := 0
-	for _, l := range links {
-		if l.TigerOpsID == d.link.TigerOpsID {
-			continue
-		}
-		raw, ok, err := d.a.st.IncidentState(ctx, l.TigerOpsID)
-		if err != nil {
-			return 0, fmt.Errorf("read incident %s: %w", l.TigerOpsID, err)
-		}
-		var s mapping.State
-		if ok && json.Unmarshal(raw, &s) == nil && s.Open {
-			n++
-		}
-	}
-	return n, nil
 }
 
 // freeze writes the step to the ledger before its first send: from here on it is sent as it stands.
