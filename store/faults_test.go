@@ -27,6 +27,7 @@ type faults struct {
 	fired string         // the call that failed
 	seen  map[string]int // how often each statement ran
 	hook  func(what string, nth int)
+	more  string // settings for the connections opened from now on
 }
 
 var faultDrivers atomic.Int64
@@ -103,6 +104,9 @@ func (f *faults) call(what string, do func() error) error {
 }
 
 func (f *faults) Open(name string) (driver.Conn, error) {
+	f.mu.Lock()
+	name += f.more
+	f.mu.Unlock()
 	var c driver.Conn
 	err := f.call("open", func() (err error) { c, err = f.real.Open(name); return err })
 	if err != nil {
@@ -200,14 +204,14 @@ func (r *faultRows) Next(dest []driver.Value) error {
 	return r.f.call("next of "+r.query, func() error { return r.Rows.Next(dest) })
 }
 
-// failOn fails the next call of one statement.
+// failOn fails the next call of a statement that begins so.
 func (f *faults) failOn(what string, after bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.fired = ""
 	f.seen = map[string]int{}
 	f.hook = func(called string, nth int) {
-		if called == what && nth == 1 {
+		if strings.HasPrefix(called, what) && nth == 1 {
 			f.mu.Lock()
 			defer f.mu.Unlock()
 			f.left, f.after = 1, after
@@ -221,4 +225,11 @@ func (f *faults) onCall(fn func(what string, nth int)) {
 	defer f.mu.Unlock()
 	f.seen = map[string]int{}
 	f.hook = fn
+}
+
+// settings gives connections opened from now on another setting.
+func (f *faults) settings(more string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.more = more
 }

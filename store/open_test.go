@@ -336,10 +336,10 @@ func TestCheckpointsAreSteadyAndLeftToLitestreamWhereItIs(t *testing.T) {
 				insert(t, s, append(event(fmt.Sprint("e", i), "TIG-1"), bytes.Repeat([]byte(" "), 100_000)...))
 			}
 			wal := must[fs.FileInfo](t)(os.Stat(o.Path + "-wal")).Size()
-			var busy, log, moved int
-			ok(t, db.QueryRow("PRAGMA wal_checkpoint(NOOP)").Scan(&busy, &log, &moved))
 			if litestream {
-				equal(t, "pages moved behind Litestream's back", moved, 0)
+				if wal < 6_000_000 {
+					t.Errorf("the WAL has but %d bytes: it was reset behind Litestream's back", wal)
+				}
 				ok(t, s.Close())
 				o.Owner = false
 				open(t, o)
