@@ -315,3 +315,16 @@ func holds(t testing.TB, what, text string, parts ...string) {
 		}
 	}
 }
+
+// runOnly runs the agent and leaves incident.io's webhooks where they go.
+func (w *world) runOnly() {
+	ctx, stop := context.WithCancel(w.ctx)
+	done := make(chan error, 1)
+	go func() { done <- w.a.Run(ctx) }()
+	w.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil {
+			w.Errorf("run: %v", err)
+		}
+	})
+}

@@ -52,9 +52,7 @@ func (p *planner) attach() {
 	effect := Effect{Roles: roles.set, Fields: fields.ids}
 	explain := slices.Concat(fields.explain, roles.explain)
 
-	// A route may have made its summary of the alert's description, which says the same.
-	same := sectionHash(section(p.st, maxSummary))
-	text, sent := composed(p.tie.Agreed.Summary, cmp.Or(p.tie.Pushed.Summary, same), p.st)
+	text, sent := composed(p.tie.Agreed.Summary, p.tie.Pushed.Summary, p.st)
 	told.Summary = sectionHash(sent)
 	if !p.overruled("summary") && letters(text) != letters(p.tie.Agreed.Summary) {
 		parts.Summary, effect.Summary = text, text

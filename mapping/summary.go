@@ -199,7 +199,8 @@ var rulePattern = regexp.MustCompile(`\n\s*(?:-{3,}|\*{3,}|_{3,})[ \t]*\n\s*`)
 const maxSections = 20
 
 // composed is the summary with TigerOps' section in it, and the section. before is the summary as it is, pushed the
-// hash of the section that was sent last.
+// hash of the section that was sent last. A section that tells the same already stays, whoever wrote it: an alert route
+// from the alert's description, another agent with the same TigerOps, or this one before its database was restored.
 func composed(before, pushed string, st State) (text, sent string) {
 	before = strings.TrimSpace(before)
 	if before == "" {
@@ -207,6 +208,14 @@ func composed(before, pushed string, st State) (text, sent string) {
 		return sent, sent
 	}
 	start, end := findSection(before, pushed)
+	if sent = section(st, maxSummary); sectionHash(sent) != pushed {
+		if at, _ := findSection(before, sectionHash(sent)); at >= 0 {
+			if start >= 0 {
+				before = without(before, start, end)
+			}
+			return before, sent
+		}
+	}
 	if start < 0 {
 		start, end = len(before), len(before)
 	}
@@ -217,6 +226,18 @@ func composed(before, pushed string, st State) (text, sent string) {
 	// What people wrote is never cut; TigerOps' part keeps some room whatever they wrote.
 	sent = section(st, max(maxSummary-utf8.RuneCountInString(head)-utf8.RuneCountInString(tail), 500))
 	return head + sent + tail, sent
+}
+
+// without is a summary without the section at that place and the ruled line that parted it from the others.
+func without(summary string, start, end int) string {
+	head, tail := summary[:start], summary[end:]
+	if r := rulePattern.FindStringIndex(tail); r != nil && r[0] == 0 {
+		return head + tail[r[1]:]
+	}
+	if all := rulePattern.FindAllStringIndex(head, -1); len(all) > 0 && all[len(all)-1][1] == len(head) {
+		head = head[:all[len(all)-1][0]]
+	}
+	return head + tail
 }
 
 // findSection finds the part of a summary that reads as the section with that hash: any run of parts between ruled

@@ -32,6 +32,10 @@ func TestSummaryIsShared(t *testing.T) {
 		"people replaced it":                 {"All fine.", "All fine.\n\n---\n\n" + second},
 		"people emptied it":                  {"", second},
 		"people emptied it but for the line": {"---", "---\n\n---\n\n" + second},
+		"another agent has told it":          {"A\n\n---\n\n" + second, "A\n\n---\n\n" + second},
+		"another agent told it below":        {"A\n\n***\n\n" + first + "\n\n---\n\n" + second, "A\n\n***\n\n" + second},
+		"another agent told it above":        {second + "\n\n---\n\n" + first + "\n\n---\n\nB", second + "\n\n---\n\nB"},
+		"another agent told it below, first": {first + "\n\n---\n\n" + second, second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := declared(t)

@@ -1,0 +1,268 @@
+package agent
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tigerops/tigerops-incidentio/agent/simulator"
+	"github.com/tigerops/tigerops-incidentio/mapping"
+	"github.com/tigerops/tigerops-incidentio/store"
+)
+
+// byService attaches by the service's option field.
+func byService(c *Config) {
+	c.Rules.CustomFields = map[string]string{"affected_services": servicesField, "ai_summary": summaryField}
+	c.Rules.Services = []mapping.ServiceRule{{TigerOps: "api-gateway", IncidentIO: "API Gateway"}}
+}
+
+var gateway = m{
+	"service": "api-gateway", "ai_summary": "The index is cold.", "url": "https://tigerops.example.com/TIG-1",
+	"responders": []m{{"role": "owner", "email": ada}},
+}
+
+// open has Lisa declare an incident of the service.
+func (w *world) open(severity string) (ref string) {
+	w.Helper()
+	return must(w.sim.As(lisa).Declare(simulator.NewIncident{
+		Name: "Gateway trouble", Summary: "We are looking into it.\n\nCall the bridge.", Severity: severity, Fields: map[string][]string{servicesField: {"API Gateway"}},
+	}))(w)
+}
+
+func TestOut5AlertRoute(t *testing.T) {
+	t.Parallel()
+	routed := func(delay, wait time.Duration) worldOptions {
+		return worldOptions{
+			sim:    func(o *simulator.Options) { o.AlertRoute = &simulator.AlertRoute{Delay: delay} },
+			config: func(c *Config) { alerting(c); c.AlertRouteWait = wait },
+		}
+	}
+	t.Run("an incident that the route made within alert_route_wait is taken, not doubled", func(t *testing.T) {
+		t.Parallel()
+		w := newRunning(t, routed(100*time.Millisecond, 10*time.Second))
+		w.says(created(gateway), step("anomaly_detected", "One"))
+		v := w.only()
+		is(t, "declarations", len(w.sim.Requests("POST /v2/incidents")), len(w.sim.Requests("POST /v2/incidents/")))
+		is(t, "origin", must(w.a.st.Link(w.ctx, "TIG-1"))(w).Origin, "alert_route")
+		is(t, "severity", v.Severity.Name, "SEV1")
+		is(t, "lead", holder(v, "lead"), ada)
+		holds(t, "summary", v.Summary, "The index is cold.", "https://tigerops.example.com/TIG-1", "TIG-1")
+		is(t, "summary tells it once", strings.Count(v.Summary, "The index is cold."), 1)
+		on(t, v, "One")
+		w.settle()
+		w.wantTypes(w.rows(), "incident.linked")
+		w.says(event(mapping.IncidentResolved))
+		is(t, "status", w.only().Status.Category, "learning")
+	})
+	t.Run("with none in time one is declared, and no sooner", func(t *testing.T) {
+		t.Parallel()
+		w := newRunning(t, worldOptions{config: func(c *Config) { alerting(c); c.AlertRouteWait = 300 * time.Millisecond }})
+		start := time.Now()
+		w.says(created(gateway))
+		if took := time.Since(start); took < 300*time.Millisecond {
+			t.Errorf("declared after %s, want alert_route_wait first", took)
+		}
+		is(t, "origin", must(w.a.st.Link(w.ctx, "TIG-1"))(w).Origin, "declared")
+	})
+}
+
+func TestOut5LikeIncidents(t *testing.T) {
+	t.Parallel()
+	t.Run("an open one with the same service and severity is attached to", func(t *testing.T) {
+		t.Parallel()
+		w := newRunning(t, worldOptions{config: byService})
+		ref := w.open("SEV1")
+		w.says(created(gateway))
+		v := w.only()
+		link := must(w.a.st.Link(w.ctx, "TIG-1"))(w)
+		is(t, "origin", link.Origin, "attached")
+		is(t, "reference", link.Reference, ref)
+		is(t, "name", v.Name, "Gateway trouble")
+		told := on(t, v, "TIG-1")
+		holds(t, "timeline", told.Description, "same service and severity", "https://tigerops.example.com/TIG-1")
+		if !strings.HasPrefix(v.Summary, "We are looking into it.\n\nCall the bridge.\n\n---\n\n") {
+			t.Errorf("summary: got %q, want what people wrote first", v.Summary)
+		}
+		holds(t, "summary", v.Summary, "The index is cold.", "https://tigerops.example.com/TIG-1")
+		same(t, "field", values(v, summaryField), "The index is cold.")
+		is(t, "lead", holder(v, "lead"), ada)
+		is(t, "timeline items", len(v.Timeline), 1)
+		w.settle()
+		w.wantTypes(w.rows(), "incident.linked")
+
+		// Later news replaces TigerOps' part and leaves people's.
+		w.says(updated(m{"ai_summary": "The index is warm."}))
+		v = w.only()
+		holds(t, "summary", v.Summary, "Call the bridge.", "The index is warm.")
+		is(t, "old part in the summary", strings.Contains(v.Summary, "cold"), false)
+	})
+	t.Run("the newest of several", func(t *testing.T) {
+		t.Parallel()
+		w := newRunning(t, worldOptions{config: byService})
+		w.open("SEV1")
+		newest := w.open("SEV1")
+		w.says(created(gateway))
+		is(t, "reference", must(w.a.st.Link(w.ctx, "TIG-1"))(w).Reference, newest)
+		is(t, "incidents", len(w.sim.Snapshot().Incidents), 2)
+	})
+	for name, change := range map[string]func(w *world){
+		"another severity": func(w *world) { w.open("SEV2") },
+		"another service": func(w *world) {
+			w.ok(w.sim.As(lisa).SetField(w.open("SEV1"), servicesField, "Checkout"))
+		},
+		"a closed one":        func(w *world) { w.ok(w.sim.As(lisa).Close(w.open("SEV1"), "")) },
+		"a post-incident one": func(w *world) { w.ok(w.sim.As(lisa).Resolve(w.open("SEV1"), "")) },
+		"a test": func(w *world) {
+			must(w.sim.As(lisa).Declare(simulator.NewIncident{Name: "Drill", Mode: "test", Severity: "SEV1", Fields: map[string][]string{servicesField: {"API Gateway"}}}))(w)
+		},
+	} {
+		t.Run("not to "+name, func(t *testing.T) {
+			t.Parallel()
+			w := newRunning(t, worldOptions{config: byService})
+			change(w)
+			w.says(created(gateway))
+			is(t, "origin", must(w.a.st.Link(w.ctx, "TIG-1"))(w).Origin, "declared")
+		})
+	}
+	t.Run("not to one that an agent declared for another TigerOps incident", func(t *testing.T) {
+		t.Parallel()
+		w := newRunning(t, worldOptions{config: byService})
+		w.says(created(gateway))
+		w.says(created(gateway, m{"incident": m{"id": "TIG-2"}}))
+		is(t, "incidents", len(w.sim.Snapshot().Incidents), 2)
+		// Nor, by its summary's last line, when another agent's database knows of it alone.
+		other := w.another(nil)
+		other.says(created(gateway, m{"incident": m{"id": "TIG-3"}}))
+		is(t, "incidents", len(w.sim.Snapshot().Incidents), 3)
+	})
+	t.Run("to nothing without a field for the service", func(t *testing.T) {
+		t.Parallel()
+		w := newRunning(t, worldOptions{})
+		w.open("SEV1")
+		w.says(created(gateway))
+		is(t, "incidents", len(w.sim.Snapshot().Incidents), 2)
+	})
+	t.Run("by service_field, a catalog entry", func(t *testing.T) {
+		t.Parallel()
+		w := newRunning(t, rules(func(r *mapping.Rules) { r.ServiceField = "Services" }))
+		ref := must(w.sim.As(lisa).Declare(simulator.NewIncident{Name: "Trouble", Severity: "SEV1", Fields: map[string][]string{catalogField: {"edge"}}}))(w)
+		w.says(created(m{"service": "api-gateway"}))
+		is(t, "reference", must(w.a.st.Link(w.ctx, "TIG-1"))(w).Reference, ref)
+	})
+	t.Run("two at the same moment do not both declare", func(t *testing.T) {
+		t.Parallel()
+		w := newRunning(t, worldOptions{config: byService})
+		w.open("SEV1")
+		list := []m{created(gateway), created(gateway, m{"incident": m{"id": "TIG-2"}}), created(gateway, m{"incident": m{"id": "TIG-3"}})}
+		w.says(list...)
+		is(t, "timeline items", len(w.only().Timeline), 3)
+	})
+}
+
+// another is an agent with a database of its own, for the same incident.io and the same TigerOps.
+func (w *world) another(config func(*Config)) *world {
+	w.Helper()
+	c := *w.a.cfg.Load()
+	c.DB, c.WebhookSecrets = w.TempDir()+"/other.db", nil
+	if config != nil {
+		config(&c)
+	}
+	o := &world{TB: w.TB, ctx: w.ctx, sim: w.sim, path: c.DB}
+	opts := w.a.opts
+	opts.Config = c
+	opts.HTTP = &http.Client{Transport: w.sim}
+	o.a = must(New(w.ctx, opts))(w)
+	o.runOnly()
+	return o
+}
+
+func TestOut5SeveralAgentsEndWithOneIncident(t *testing.T) {
+	t.Parallel()
+	story := []m{
+		created(gateway), step("anomaly_detected", "One"), event(mapping.RunbookAction, m{"action": m{"title": "Warm it", "status": "running"}}),
+		event(mapping.IncidentAcknowledged, byAda), updated(m{"ai_summary": "The index is warm."}), step("remediation_executed", "Two"),
+		event(mapping.IncidentEscalated, m{"incident": m{"team": "payments"}}), event(mapping.IncidentResolved),
+		event(mapping.PostmortemReady, m{"postmortem": m{"timeline_summary": "It was cold.", "action_items": []m{{"title": "Keep it warm"}}}}),
+	}
+	for name, config := range map[string]func(*Config){
+		"by keys alone":         func(c *Config) { alerting(c) },
+		"by the likeness first": func(c *Config) { alerting(c); byService(c) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newRunning(t, worldOptions{config: func(c *Config) {
+				config(c)
+				c.Rules.EscalationPaths = map[string]string{"payments": simulator.DefaultEscalationPathID}
+			}})
+			other := w.another(nil)
+			w.post(story...)
+			other.post(story...)
+			for _, e := range story {
+				w.ends(e, store.Done)
+				other.ends(e, store.Done)
+			}
+			v := w.only()
+			is(t, "alerts", len(w.sim.Snapshot().Alerts), 1)
+			got := titles(v)
+			slices.Sort(got)
+			same(t, "timeline", slices.DeleteFunc(got, func(s string) bool { return strings.HasPrefix(s, "TigerOps TIG-1") }), "Anomaly detected: One", "Remediation executed: Two")
+			is(t, "actions", len(v.Actions), 1)
+			is(t, "follow-ups", len(v.FollowUps), 1)
+			is(t, "post-mortems", len(v.Postmortems), 1)
+			is(t, "escalations", len(v.Escalations), 1)
+			is(t, "status", v.Status.Category, "learning")
+			n := 0
+			for _, text := range messages(v) {
+				if strings.HasPrefix(text, "Acknowledged by Ada") {
+					n++
+				}
+			}
+			is(t, "acknowledgements", n, 1)
+			is(t, "the summary tells the TigerOps incident once", strings.Count(v.Summary, "*TigerOps TIG-1*"), 1)
+		})
+	}
+}
+
+func TestOut5SeveralTigerOpsIncidentsOnOneCloseTogether(t *testing.T) {
+	t.Parallel()
+	two := func(t *testing.T) (w *world, ref string) {
+		w = newRunning(t, worldOptions{config: byService})
+		ref = w.open("SEV1")
+		w.says(created(gateway), created(gateway, m{"incident": m{"id": "TIG-2"}}))
+		w.settle()
+		w.wantTypes(w.rows(), "incident.linked", "incident.linked")
+		is(t, "incidents", len(w.sim.Snapshot().Incidents), 1)
+		return w, ref
+	}
+	t.Run("by TigerOps: with the last of them", func(t *testing.T) {
+		t.Parallel()
+		w, ref := two(t)
+		w.says(event(mapping.IncidentResolved))
+		v := w.inc(ref)
+		is(t, "category after the first", v.Status.Category, "live")
+		holds(t, "timeline", on(t, v, "TIG-1 resolved").Description, "Still open")
+		w.says(event(mapping.IncidentResolved, m{"incident": m{"id": "TIG-2"}}))
+		is(t, "category after the last", w.inc(ref).Status.Category, "learning")
+		w.settle()
+		w.wantTypes(w.rows())
+	})
+	t.Run("at the same moment", func(t *testing.T) {
+		t.Parallel()
+		w, ref := two(t)
+		w.says(event(mapping.IncidentResolved), event(mapping.IncidentResolved, m{"incident": m{"id": "TIG-2"}}))
+		is(t, "category", w.inc(ref).Status.Category, "learning")
+	})
+	t.Run("by incident.io: both are resolved", func(t *testing.T) {
+		t.Parallel()
+		w, ref := two(t)
+		w.ok(w.sim.As(lisa).Close(ref, "Done."))
+		w.settle()
+		rows := w.rows()
+		w.wantTypes(rows, "incident.resolved", "incident.resolved")
+		if rows[0].TigerOps == rows[1].TigerOps {
+			t.Errorf("both rows are for %s", rows[0].TigerOps)
+		}
+	})
+}
