@@ -4,8 +4,9 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
+	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"slices"
@@ -32,13 +33,12 @@ type Checked struct {
 
 // checker is one check against incident.io under way.
 type checker struct {
-	c       Config
-	io      *incidentio.Client
-	dir     mapping.Directory
-	found   []Checked
-	roles   []string
-	sources []incidentio.AlertSource
-	asked   error // incident.io could not be asked
+	c     Config
+	io    *incidentio.Client
+	dir   mapping.Directory
+	found []Checked
+	roles []string
+	asked error // incident.io could not be asked
 }
 
 // CheckOnline compares a configuration that loads with the account behind its key. The error says that incident.io
@@ -207,15 +207,15 @@ func (k *checker) checkCalls(ctx context.Context) {
 	}
 }
 
-// checkWebhooks signs and verifies with each webhook secret.
-func (k *checker) checkWebhooks(context.Context) {
+// checkWebhooks sends a signed webhook through the receiver itself, for each webhook secret.
+func (k *checker) checkWebhooks(ctx context.Context) {
 	if len(k.c.WebhookSecrets) == 0 {
 		k.say(LevelWarning, "webhook_secret", "register a webhook in incident.io, Settings, Webhooks, and set its signing secret",
 			"is not set: the agent is pull-only, changes come every %s", duration(k.c.ReconcileInterval))
 		return
 	}
 	for i, s := range k.c.WebhookSecrets {
-		if err := verifies(s); err != nil {
+		if err := verifies(ctx, s); err != nil {
 			k.say(LevelError, "webhook_secret", "copy it anew from incident.io, Settings, Webhooks", "number %d does not verify what it signed: %v", i+1, err)
 		} else {
 			k.say(LevelOK, "webhook_secret", "", "number %d signs and verifies", i+1)
@@ -223,17 +223,28 @@ func (k *checker) checkWebhooks(context.Context) {
 	}
 }
 
-// verifies sends a signed webhook through the receiver itself.
-func verifies(s Secret) error {
-	body, id, now := []byte(probeBody), "msg_check", time.Now()
-	signature, err := webhook.SignStandard(s.Reveal(), id, now, body)
+// verifies sends a webhook signed with the secret to a receiver of its own on loopback.
+func verifies(ctx context.Context, s Secret) error {
+	var listen net.ListenConfig
+	ln, err := listen.Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
-	if signature == "" {
-		return errors.New("it makes no signature")
+	receiver := &webhook.Receiver{
+		Secrets: func() []string { return []string{s.Reveal()} },
+		Accept:  func(context.Context, string, []byte) (bool, error) { return false, nil },
+		Observe: func(string, string) {},
+		Log:     slog.New(slog.DiscardHandler),
 	}
-	return webhook.CheckSecret(s.Reveal())
+	server := &http.Server{Handler: receiver.Handler(), ReadHeaderTimeout: probeWithin}
+	served := make(chan struct{})
+	go func() { defer close(served); _ = server.Serve(ln) }() // it ends when it is closed
+	defer func() { _ = server.Close(); <-served }()
+	p, err := ProbeWebhook(ctx, Config{WebhookSecrets: []Secret{s}}, "http://"+ln.Addr().String())
+	if err == nil && !p.OK {
+		err = fmt.Errorf("answered %d", p.Status)
+	}
+	return err
 }
 
 // list writes names one behind the other.

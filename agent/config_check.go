@@ -2,7 +2,6 @@ package agent
 
 import (
 	"crypto/x509"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,6 +15,7 @@ import (
 	"time"
 
 	"github.com/tigerops/tigerops-incidentio/mapping"
+	"github.com/tigerops/tigerops-incidentio/webhook"
 )
 
 // customFields are the TigerOps fields that custom_fields may name, beside paths like $.a.b.
@@ -302,8 +302,7 @@ func (l *loader) checkNumbers() {
 // checkSecrets looks at the secrets' form, and never shows them.
 func (l *loader) checkSecrets() {
 	for i, s := range l.c.WebhookSecrets {
-		encoded, _ := strings.CutPrefix(s.Reveal(), "whsec_")
-		if raw, err := base64.StdEncoding.DecodeString(encoded); err != nil || len(raw) == 0 {
+		if webhook.CheckSecret(s.Reveal()) != nil {
 			which := ""
 			if len(l.c.WebhookSecrets) > 1 {
 				which = fmt.Sprintf(" (number %d)", i+1)

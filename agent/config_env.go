@@ -124,8 +124,8 @@ func (l *loader) parse(all []variable, set map[string]string) {
 // misspelt warns of variables that look like one of the agent's own but are read by nobody. Other programs have
 // variables that begin so too, so only near ones are told.
 func (l *loader) misspelt(names []string) {
-	for name, value := range l.Environ {
-		if value == "" || !strings.HasPrefix(name, "AGENT_") && !strings.HasPrefix(name, "INCIDENT_IO_") && !strings.HasPrefix(name, "TIGEROPS_") {
+	for _, name := range sorted(l.Environ) {
+		if l.Environ[name] == "" || !strings.HasPrefix(name, "AGENT_") && !strings.HasPrefix(name, "INCIDENT_IO_") && !strings.HasPrefix(name, "TIGEROPS_") {
 			continue
 		}
 		best, _ := Nearest(name, names)

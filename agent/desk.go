@@ -34,7 +34,13 @@ const (
 
 // Desk is the database as the command line tends it, beside a running agent or without one. It takes no ownership:
 // the agent that runs keeps it.
-type Desk struct{ *store.Store }
+type Desk struct {
+	*store.Store
+	path string
+}
+
+// Path is the database's file.
+func (d *Desk) Path() string { return d.path }
 
 // OpenDesk opens the configured database. A file that is not there is an error that names AGENT_DB, but for ToCreate:
 // a mistyped path must not look like an empty queue.
@@ -46,5 +52,5 @@ func OpenDesk(ctx context.Context, c Config, version string, access Access) (*De
 	if err != nil {
 		return nil, err
 	}
-	return &Desk{st}, nil
+	return &Desk{st, c.DB}, nil
 }

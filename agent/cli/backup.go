@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
+	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
 	"github.com/tigerops/tigerops-incidentio/agent"
@@ -26,8 +28,8 @@ Never copy the database with cp: what is still in its -wal file would be missing
 				return err
 			}
 			return a.withDesk(cmd.Context(), agent.ToRead, func(d *agent.Desk) error {
-				if err := d.Backup(cmd.Context(), args[0]); err != nil {
-					return fmt.Errorf("back up to %s: %w", args[0], err)
+				if err := a.copying(d.Path(), args[0], func() error { return d.Backup(cmd.Context(), args[0]) }); err != nil {
+					return err
 				}
 				info, err := os.Stat(args[0])
 				if err != nil {
@@ -37,5 +39,33 @@ Never copy the database with cp: what is still in its -wal file would be missing
 				return nil
 			})
 		},
+	}
+}
+
+// longCopy is the size of a database, in bytes, from which copying it takes long enough for a progress bar.
+const longCopy = 64 << 20
+
+// copying shows on a terminal how far a long copy is, by the size of the file that grows.
+func (a *app) copying(from, to string, work func() error) error {
+	info, err := os.Stat(from)
+	if err != nil || info.Size() < longCopy || !terminal(a.err) {
+		return work()
+	}
+	bar := progressbar.NewOptions64(info.Size(), progressbar.OptionSetWriter(a.err), progressbar.OptionSetDescription("copying"),
+		progressbar.OptionShowBytes(true), progressbar.OptionClearOnFinish())
+	done := make(chan error, 1)
+	go func() { done <- work() }()
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-done:
+			_ = bar.Finish()
+			return err
+		case <-tick.C:
+			if now, err := os.Stat(to); err == nil {
+				_ = bar.Set64(min(now.Size(), info.Size()))
+			}
+		}
 	}
 }

@@ -109,7 +109,7 @@ func (a *app) table(columns []column, rows [][]string) {
 			widths[i] = max(widths[i], text.StringWidthWithoutEscSequences(row[i]))
 		}
 	}
-	a.fit(columns, widths)
+	fit(columns, widths, a.width())
 	configs := make([]table.ColumnConfig, len(columns))
 	for i, c := range columns {
 		configs[i] = table.ColumnConfig{Number: i + 1, WidthMax: widths[i], WidthMaxEnforcer: snip}
@@ -131,9 +131,8 @@ func (a *app) table(columns []column, rows [][]string) {
 
 func snip(s string, width int) string { return text.Snip(s, width, "…") }
 
-// fit takes from the widest column that gives way until the row fits the terminal.
-func (a *app) fit(columns []column, widths []int) {
-	width := a.width()
+// fit takes from the widest column that gives way until the row fits the width; 0 is any.
+func fit(columns []column, widths []int, width int) {
 	if width == 0 {
 		return
 	}

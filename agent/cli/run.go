@@ -30,24 +30,27 @@ It needs INCIDENT_IO_API_KEY; everything else has a default. One agent at a time
 }
 
 func (a *app) run(ctx context.Context) error {
-	level := new(slog.LevelVar)
+	level, log := new(slog.LevelVar), slog.New(slog.DiscardHandler)
 	load := func() (agent.Config, error) {
 		c, err := a.config()
 		if err == nil {
 			err = c.CheckRun()
 		}
-		if err == nil {
-			level.Set(c.LogLevel)
+		if err != nil {
+			return c, err
 		}
-		return c, err
+		level.Set(c.LogLevel)
+		if log.Handler() == slog.DiscardHandler { // the first time; the format stays
+			log = logger(a.err, c.LogFormat, level)
+		}
+		for _, w := range c.Warnings {
+			log.Warn("configuration", "warning", w.String())
+		}
+		return c, nil
 	}
 	c, err := load()
 	if err != nil {
 		return err
-	}
-	log := logger(a.err, c.LogFormat, level)
-	for _, w := range c.Warnings {
-		log.Warn("configuration: " + w.String())
 	}
 	o := agent.Options{Config: c, Reload: load, Log: log, Version: version()}
 	o.Notify = func(state, text string) {
