@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -26,12 +27,15 @@ func TestReadinessFailsFromAFailedWriteUntilOneSucceeds(t *testing.T) {
 			t.Errorf("after %s: got %v, want ready", name, w.a.notReady())
 		}
 	}
+	ctx, stop := context.WithCancel(w.ctx)
+	ended := make(chan struct{})
+	go func() { defer close(ended); _ = w.a.keepLoop(ctx) }()
+	defer func() { stop(); <-ended }()
+	start := time.Now()
 	w.a.wrote(errors.New("database or disk is full"))
 	if got := w.a.notReady(); len(got) != 1 {
 		t.Fatalf("after a failed write: got %v, want one reason", got)
 	}
-	start := time.Now()
-	go func() { _ = w.a.keepLoop(w.ctx) }()
 	eventually(t, "a probe finds that writes succeed again", func() bool { return len(w.a.notReady()) == 0 })
 	if took := time.Since(start); took > 3*probeAgain {
 		t.Errorf("ready again after %s, want about %s", took, probeAgain)

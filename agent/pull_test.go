@@ -2,9 +2,11 @@ package agent
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -170,6 +172,11 @@ func TestPrivateIncidents(t *testing.T) {
 		for _, hook := range []string{"h1", "h2", "h3"} {
 			must(w.a.st.InsertWebhook(w.ctx, hook, []byte(`{"event_type":"private_incident.incident_updated_v2","private_incident.incident_updated_v2":{"id":"`+id+`"}}`)))(w)
 			must(w.a.pullOnce(w.ctx))(w)
+		}
+		for _, s := range must(w.a.st.Stuck(w.ctx))(w) {
+			if s.Kind == "webhook" && !strings.Contains(s.Why, "does not show it to the API key") {
+				t.Errorf("stuck: got %q, want it to say that the key does not see it", s.Why)
+			}
 		}
 		if got := w.hookStates(); got["failed"] != 3 || got["pending"] != 0 {
 			t.Errorf("webhooks: got %v, want 3 failed", got)
@@ -354,6 +361,11 @@ func TestWhileIncidentIOIsAwayWebhooksWait(t *testing.T) {
 			if got := w.hookStates(); got["pending"] == 0 || got["failed"] != 0 {
 				t.Fatalf("webhooks while it is away: got %v, want all pending", got)
 			}
+			for _, h := range must(w.a.st.PendingWebhooks(w.ctx, 1))(w) {
+				if own := name == "errors" || name == "cut off" || name == "role refused"; (h.Attempts > 0) != own {
+					t.Errorf("attempts charged to the webhook: got %d", h.Attempts)
+				}
+			}
 			w.sim.Mend(fid)
 			eventually(t, "incident.io is usable again", func() bool { return w.a.up.check(w.ctx) })
 			eventually(t, "the webhooks are settled", func() bool {
@@ -431,5 +443,44 @@ func TestSwitchesOfWhatIsPulled(t *testing.T) {
 	}
 	if must(w.a.st.LinksOf(w.ctx, id))(w)[0].Status != "Monitoring" {
 		t.Error("the link does not show incident.io's status to people")
+	}
+}
+
+// A batch full of webhooks that wait for something does not hide those behind it.
+func TestWaitingWebhooksHideNoOthers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{})
+	_, stuck := w.tie("TIG-1")
+	free, _ := w.tie("TIG-2")
+	w.a.in.pullLater(aboutIncident+":"+stuck, time.Hour)
+	hook := []byte(`{"event_type":"private_incident.incident_updated_v2","private_incident.incident_updated_v2":{"id":"` + stuck + `"}}`)
+	var senders sync.WaitGroup
+	for i := range 8 {
+		senders.Go(func() {
+			for n := range pullBatch / 8 {
+				must(w.a.st.InsertWebhook(w.ctx, fmt.Sprintf("stuck-%d-%d", i, n), hook))(w)
+			}
+		})
+	}
+	senders.Wait()
+	w.ok(w.sim.As(lisa).SetStatus(free, "Monitoring", ""))
+	w.pull()
+	w.wantTypes(w.rows(), "incident.status_changed")
+	if got := w.hookStates()["pending"]; got != pullBatch {
+		t.Errorf("pending webhooks: got %d, want the %d that wait", got, pullBatch)
+	}
+}
+
+// Delivery looks before it sends, without asking for details: who did something is told all the same.
+func TestALookThatDeliveryTakesTellsWhoItWas(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{})
+	ref, id := w.tie("TIG-1")
+	w.ok(w.sim.As(lisa).SetStatus(ref, "Monitoring", "A fix is out."))
+	must(w.a.lockedLook(w.ctx, id, lookOptions{Source: "delivery"}))(w)
+	rows := w.rows()
+	w.wantTypes(rows, "incident.status_changed")
+	if rows[0].Actor == nil || rows[0].Actor.Name != "Lisa Karlin" || rows[0].Message != "A fix is out." {
+		t.Errorf("row: got %+v, want who it was and what she said", rows[0])
 	}
 }
