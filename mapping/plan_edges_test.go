@@ -213,3 +213,20 @@ func TestMendDemandedSeverity(t *testing.T) {
 		t.Errorf("tried %s", got)
 	}
 }
+
+// What incident.io has already is not sent, and counts as told.
+func TestSameAlready(t *testing.T) {
+	t.Parallel()
+	w := declared(t)
+	w.tie.Agreed.Name = "Checkout down"
+	w.tie.Agreed.Severity = &w.dir.Severities[1]
+	w.moves("st-monitoring")
+	w.tie.Agreed.Roles = []mapping.Assignment{{Role: w.dir.Roles[0], User: w.dir.Users["lisa@example.com"]}}
+	told := `"title":"Checkout down","severity":"warning","status":"mitigated","responders":[{"role":"owner","email":"Lisa@Example.com"}]`
+	if w.says(saying("e2", "incident.updated", told, "")); len(w.steps) != 0 {
+		t.Errorf("sent: %s", names(w.steps))
+	}
+	if p := w.tie.Pushed; p.Title != "Checkout down" || p.Severity != "warning" || p.Status != "mitigated" || p.Roles["ro-lead"] != "lisa@example.com" {
+		t.Errorf("told: %s", asJSON(t, p))
+	}
+}

@@ -16,7 +16,7 @@ import (
 // the API describes them, and every event ends.
 func TestAnySequence(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(150) {
+	for seed := range uint64(60) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		pick := func(all ...string) string { return all[r.IntN(len(all))] }
 		w := newWorld(t)
@@ -95,9 +95,9 @@ func (w *world) hold(seed uint64) {
 // FuzzPlan puts strangers' texts into everything that people will read.
 func FuzzPlan(f *testing.F) {
 	f.Add("TIG-1", "Checkout\nis slow", "It **is**", "https://t.example/?a=(b)", uint16(1))
-	f.Add("a\\b", strings.Repeat("é", 300), strings.Repeat("```\nx\n", 900), "javascript:x", uint16(30))
+	f.Add("a\\b", strings.Repeat("é", 300), strings.Repeat("```\nx\n", 900), "javascript:x", uint16(6))
 	f.Add("_", "\xff\xfe", "---\n\n---\n\n---", "http://a b", uint16(7))
-	f.Add("x*", "", "\u202e@channel <!here> &amp;", "ftp://x", uint16(300))
+	f.Add("x*", "", "\u202e@channel <!here> &amp;", "ftp://x", uint16(12))
 	f.Fuzz(func(t *testing.T, id, title, text, address string, many uint16) {
 		if id == "" || len(id) > 512 {
 			t.Skip()
