@@ -17,10 +17,10 @@ import (
 	"github.com/tigerops/tigerops-incidentio/sqlmigrations"
 )
 
-// Readers: how many read side by side, and how many connections stay open for how long while nobody does.
+// Readers: how many read side by side, and for how long an idle connection stays open. All of them may idle: to open a
+// connection and prepare its statements costs as much as hundreds of reads.
 const (
 	readers        = 4
-	idleReaders    = 2
 	readerIdleTime = time.Minute
 )
 
@@ -37,7 +37,7 @@ type Options struct {
 	ReadOnly bool
 	// Litestream leaves checkpoints to Litestream. It is also found by its tables.
 	Litestream bool
-	// Version of the program, for the log.
+	// Version of the program, told to whoever finds the file in use.
 	Version string
 	Logger  *slog.Logger // nil: slog.Default()
 
@@ -117,11 +117,11 @@ func (s *Store) prepare(ctx context.Context, version, latest int) (err error) {
 	}
 	files := []string{s.o.Path, s.o.Path + "-wal", s.o.Path + "-shm", s.o.Path + ".lock"}
 	if s.o.Owner {
-		if s.lock, err = takeOwnership(ctx, s.o.Path, s.sharing, ownerPatience); err != nil {
+		if s.lock, err = takeOwnership(ctx, s.o, s.sharing, ownerPatience); err != nil {
 			return err
 		}
 	} else if version < latest {
-		lock, err := takeOwnership(ctx, s.o.Path, s.sharing, s.o.patience)
+		lock, err := takeOwnership(ctx, s.o, s.sharing, s.o.patience)
 		if errors.Is(err, ErrInUse) {
 			// The holder may have migrated it in the meantime.
 			if version, err := peek(ctx, s.o.driver, s.o.Path, latest); err != nil || version == latest {
@@ -171,7 +171,7 @@ func (s *Store) openReaders(ctx context.Context) (err error) {
 		return fmt.Errorf("opening %s: %w", s.o.Path, err)
 	}
 	s.readDB.SetMaxOpenConns(readers)
-	s.readDB.SetMaxIdleConns(idleReaders)
+	s.readDB.SetMaxIdleConns(readers)
 	s.readDB.SetConnMaxIdleTime(readerIdleTime)
 	var queryOnly int
 	if err := s.readDB.QueryRowContext(ctx, "PRAGMA query_only").Scan(&queryOnly); err != nil {

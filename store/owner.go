@@ -21,9 +21,10 @@ const (
 	ownerRetry        = 10 * time.Millisecond
 )
 
-// own takes the ownership, or answers ErrInUse.
-func takeOwnership(ctx context.Context, path string, s sharing, patience time.Duration) (*flock.Flock, error) {
-	name := path + ".lock"
+// takeOwnership answers ErrInUse where another process holds the file. The lock file's text names the holder for people;
+// the lock itself is what counts.
+func takeOwnership(ctx context.Context, o Options, s sharing, patience time.Duration) (*flock.Flock, error) {
+	path, name := o.Path, o.Path+".lock"
 	if err := s.create(name); err != nil {
 		return nil, fmt.Errorf("taking ownership of %s: %w", path, err)
 	}
@@ -33,13 +34,12 @@ func takeOwnership(ctx context.Context, path string, s sharing, patience time.Du
 	ok, err := lock.TryLockContext(ctx, ownerRetry)
 	switch {
 	case ok:
-		// For people only; the lock itself is what counts.
-		os.WriteFile(name, fmt.Appendf(nil, "%d\n", os.Getpid()), s.mode)
+		os.WriteFile(name, fmt.Appendln(nil, strings.TrimSpace(fmt.Sprintf("process %d %s", os.Getpid(), o.Version))), s.mode)
 		return lock, nil
 	case err == nil || errors.Is(err, context.DeadlineExceeded):
 		holder := ""
 		if b, err := os.ReadFile(name); err == nil && len(b) > 0 {
-			holder = " by process " + strings.TrimSpace(string(b))
+			holder = " by " + strings.TrimSpace(string(b))
 		}
 		return nil, fmt.Errorf("%s is owned%s: stop that one first, or name another database: %w", path, holder, ErrInUse)
 	case errors.Is(err, fs.ErrPermission):

@@ -288,10 +288,17 @@ func (w *writer) attempt(batch []*job) error {
 		if j.err = j.ctx.Err(); j.err != nil {
 			continue
 		}
+		j.tx = tx{conn: w.c, now: now}
+		if len(batch) == 1 {
+			// Nobody else's work is in the transaction: his mistake may end it, which spares two statements.
+			if err := j.run(&j.tx); err != nil {
+				return err
+			}
+			break
+		}
 		if _, err := w.c.exec("SAVEPOINT member"); err != nil {
 			return err
 		}
-		j.tx = tx{conn: w.c, now: now}
 		if j.err = j.run(&j.tx); j.err != nil {
 			if !own(j.err) {
 				return j.err
