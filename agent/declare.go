@@ -335,7 +335,7 @@ func (a *Agent) asDeclared(ctx context.Context, e mapping.Effect, remote *mappin
 
 // alert adds what is known of the incident's alert to the plan's input.
 func (d *delivery) alert(ctx context.Context, in *mapping.Input) error {
-	if d.ev.IncidentKey == "" {
+	if d.ev.IncidentKey == "" || in.Rules.AlertSource == "" {
 		return nil
 	}
 	alert, err := d.a.st.Alert(ctx, d.ev.IncidentKey, d.state.Generation)

@@ -54,6 +54,10 @@ type delivery struct {
 
 	stepWarnings map[string][]string // what was left out of a step, by its name
 
+	// last, if set, is the plan of which the step under way is the only one left: the event ends with it.
+	last   *mapping.Outcome
+	ledger []store.Step // of the event, as the step under way found it
+
 	scope   string // rate limit of the last request
 	looked  bool   // incident.io's state was compared in this attempt
 	renewed bool   // the directory was read again after a refusal
@@ -113,6 +117,7 @@ func (d *delivery) step(ctx context.Context) (v verdict, finished bool, err erro
 	if err != nil {
 		return verdict{}, true, fmt.Errorf("read the ledger: %w", err)
 	}
+	d.ledger, d.last = ledger, nil
 	if err := d.addUp(ctx, ledger); err != nil {
 		return verdict{}, true, err
 	}
@@ -170,7 +175,16 @@ func (d *delivery) step(ctx context.Context) (v verdict, finished bool, err erro
 	if err := d.freeze(ctx, req); err != nil {
 		return verdict{}, true, err
 	}
+	if len(out.Next) == 1 && endsWith(req.Call) {
+		d.last = &out
+	}
 	return d.send(ctx, req, false, ledger)
+}
+
+// endsWith says whether an event can end in the transaction that ends its last step. After the others there is more to
+// do: an alert is confirmed, a declaration and an option change what the plan goes by.
+func endsWith(c mapping.Call) bool {
+	return c != mapping.AlertEvent && c != mapping.CreateIncident && c != mapping.CreateOption
 }
 
 // lockIncident takes the lock that both directions share: the incident.io incident's once it is known, the TigerOps
@@ -377,16 +391,18 @@ func (d *delivery) input(ctx context.Context, ledger []store.Step) (in mapping.I
 			return in, verdict{}, true, err
 		}
 		in.Tie = &tie
-		if in.Siblings, err = d.siblings(ctx); err != nil {
-			return in, verdict{}, true, err
+		if d.event.Type == mapping.IncidentResolved || d.state.Incident.Status != tie.Pushed.Status {
+			if in.Siblings, err = d.siblings(ctx); err != nil {
+				return in, verdict{}, true, err
+			}
 		}
 	} else if d.state.Generation != "" {
 		former, err := a.st.FormerLinks(ctx, d.ev.IncidentKey)
 		if err != nil {
 			return in, verdict{}, true, fmt.Errorf("read the former links: %w", err)
 		}
-		if n := len(former); n > 0 {
-			tie, err := tieOf(former[n-1])
+		if len(former) > 0 {
+			tie, err := tieOf(former[0]) // the newest
 			if err != nil {
 				return in, verdict{}, true, err
 			}

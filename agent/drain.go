@@ -89,10 +89,9 @@ func (d *drainer) allDue() {
 // run drains until ctx ends, then waits for the workers to finish what is in flight.
 func (d *drainer) run(ctx context.Context) error {
 	var workers sync.WaitGroup
-	defer workers.Wait()
 	// A worker finishes its request although we are asked to stop, within the time that a stop may take.
 	inFlight, cut := context.WithCancel(context.WithoutCancel(ctx))
-	defer cut()
+	defer func() { workers.Wait(); cut() }()
 	context.AfterFunc(ctx, func() { time.AfterFunc(stopWithin-time.Second, cut) })
 
 	// First what tells of changes, then the look: an event that comes in between is told twice, not never.

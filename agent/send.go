@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -70,6 +71,11 @@ func (d *delivery) send(ctx context.Context, req mapping.Request, again bool, le
 		if req.Call == mapping.AlertEvent && a.cfg.Load().Rules.AutoDeclare && d.ev.IncidentKey != "" {
 			// The alert source's own token: the incident is not to wait for it (P6).
 			return d.leaveOut(ctx, req, r, "alert not sent: incident.io refuses the alert source's token: "+r.Error())
+		}
+		if s := req.Effect.Status; r.Status == http.StatusForbidden && s != nil && s.Category == mapping.CategoryClosed {
+			// Closing straight away may need a permission of its own, going through the flow does not (facts.md, "Status").
+			r.Field = "to_incident_status_id"
+			return d.refused(ctx, req, r, ledger)
 		}
 	}
 	v, err = d.unanswered(ctx, req.Name, r)
@@ -230,6 +236,14 @@ func (d *delivery) done(ctx context.Context, req mapping.Request, r incidentio.R
 			}
 		}
 	}
+	last := d.last != nil && req.Name == d.last.Next[0].Name && d.last.Pushed.IsZero()
+	if last {
+		ended, err := d.endsNow(&c, end)
+		if err != nil {
+			return verdict{}, true, err
+		}
+		last = ended
+	}
 	if _, err := a.st.Commit(ctx, c); err != nil {
 		if errors.Is(err, store.ErrStale) {
 			return verdict{}, true, fmt.Errorf("step %s ended meanwhile: %w", req.Name, err)
@@ -246,12 +260,30 @@ func (d *delivery) done(ctx context.Context, req mapping.Request, r incidentio.R
 		poke(a.wakePush)
 		poke(a.wakePull) // webhooks of an incident that was not tied yet wait for this
 	}
-	return verdict{}, false, nil
+	if last {
+		a.m.finished(d.event.Type, "done", time.Since(d.ev.CreatedAt))
+	}
+	return verdict{}, last, nil
+}
+
+// endsNow adds the event's end to the commit that ends its last step, unless something is to be looked after first.
+func (d *delivery) endsNow(c *store.Commit, end *store.StepEnd) (bool, error) {
+	ledger := append(slices.Clone(d.ledger), store.Step{Name: end.Name, State: end.State, Error: end.Error})
+	if slices.ContainsFunc(ledger, func(s store.Step) bool { return s.Call == string(mapping.AlertEvent) }) {
+		return false, nil // to be confirmed
+	}
+	c.Finish = &store.Finish{OutboxID: d.ev.ID, State: "done", Reason: d.reason(ledger), Folded: d.folded}
+	var err error
+	c.Incident, err = d.stateOf()
+	return err == nil, err
 }
 
 // agree writes what a step changed into the links of every TigerOps incident that is tied to the same incident: both
 // sides agree on it from here on. What was pushed is this one's alone.
 func (d *delivery) agree(ctx context.Context, e mapping.Effect, r incidentio.Result, c *store.Commit) error {
+	if e.IsZero() && d.link.TigerOpsStatus == d.state.Incident.Status && d.link.TigerOpsSeverity == d.state.Incident.Severity {
+		return nil
+	}
 	var answer *mapping.Remote
 	if i, err := incidentio.DecodeIncident(r.Body); err == nil && i.ID == d.link.IncidentID {
 		remote := remoteOf(i)
@@ -345,12 +377,13 @@ func (d *delivery) refused(ctx context.Context, req mapping.Request, r incidenti
 			}
 		}
 	}
-	if mends < mendAtMost {
-		if mended, warning, ok := mapping.Mend(req, r.Code, r.Field, r.Message, in); ok {
-			return d.replace(ctx, req, mended, r, warning)
-		}
-	}
-	if optional(req.Name) {
+	mended, warning, ok := mapping.Mend(req, r.Code, r.Field, r.Message, in)
+	switch {
+	case ok && mends < mendAtMost:
+		return d.replace(ctx, req, mended, r, warning)
+	case !ok && warning != "": // the event can go on without it
+		return d.leaveOut(ctx, req, r, warning)
+	case optional(req.Name):
 		return d.leaveOut(ctx, req, r, req.Name+" left out: "+r.Error())
 	}
 	if _, err := a.st.Commit(ctx, store.Commit{Why: "refuse " + req.Name, End: &store.StepEnd{
@@ -389,6 +422,7 @@ func (d *delivery) callGone(ctx context.Context) (gone bool, v verdict, wait boo
 // replace freezes another request in a refused one's place, under the same step, and lets the loop send it.
 func (d *delivery) replace(ctx context.Context, old, req mapping.Request, r incidentio.Result, warning string) (verdict, bool, error) {
 	req.Name = old.Name
+	d.last = nil // what is left to be done may be another now
 	effect, err := json.Marshal(req.Effect)
 	if err != nil {
 		return verdict{}, true, fmt.Errorf("write down step %s: %w", req.Name, err)

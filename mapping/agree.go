@@ -71,6 +71,11 @@ func (p Pushed) With(q Pushed) Pushed {
 	return p
 }
 
+// IsZero says that the step changes nothing of the incident that both sides keep an eye on.
+func (e Effect) IsZero() bool {
+	return e.Status == nil && e.Severity == nil && len(e.Roles) == 0 && e.Name == "" && e.Summary == "" && len(e.Fields) == 0 && e.Pushed.IsZero()
+}
+
 // IsZero says that nothing was pushed yet.
 func (p Pushed) IsZero() bool {
 	return p.Severity == "" && p.Status == "" && p.Title == "" && p.Summary == "" && len(p.Fields) == 0 && len(p.Roles) == 0
