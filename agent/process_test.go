@@ -23,6 +23,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -72,7 +73,7 @@ func beAgent(config string) int {
 	}
 	o := agent.Options{Config: c, Reload: load, Log: log, Version: "test"}
 	if at := os.Getenv(crashPointEnv); at != "" {
-		o.HTTP = &http.Client{Transport: &crasher{at: at, seen: os.Getenv(crashSeenEnv)}, Timeout: 10 * time.Second}
+		o.HTTP = &http.Client{Transport: newCrasher(at, os.Getenv(crashSeenEnv)), Timeout: 10 * time.Second}
 	}
 	a, err := agent.New(ctx, o)
 	if err == nil {
@@ -89,27 +90,52 @@ func beAgent(config string) int {
 // the next time.
 type crasher struct {
 	at, seen string
+	next     http.Transport
+	doomed   atomic.Bool // the next bytes that go out are the last
 	mu       sync.Mutex
+}
+
+func newCrasher(at, seen string) *crasher {
+	c := &crasher{at: at, seen: seen}
+	c.next.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+		return doomedConn{conn, &c.doomed}, err
+	}
+	return c
 }
 
 func (c *crasher) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Method == http.MethodGet || !c.first(r) {
-		return http.DefaultTransport.RoundTrip(r)
+		return c.next.RoundTrip(r)
 	}
 	switch c.at {
 	case crashBefore:
 		die()
 	case crashSent:
+		// All of the request is in the connection's buffer by then, which goes out next.
 		r = r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
-			WroteRequest: func(httptrace.WroteRequestInfo) { die() },
+			WroteRequest: func(httptrace.WroteRequestInfo) { c.doomed.Store(true) },
 		}))
 	}
-	resp, err := http.DefaultTransport.RoundTrip(r)
+	resp, err := c.next.RoundTrip(r)
 	if err == nil {
 		_, _ = io.Copy(io.Discard, resp.Body)
 	}
 	die()
 	return nil, nil
+}
+
+type doomedConn struct {
+	net.Conn
+	doomed *atomic.Bool
+}
+
+func (c doomedConn) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	if c.doomed.Load() {
+		die()
+	}
+	return n, err
 }
 
 // first notes a request, and says whether it was not noted before.
