@@ -248,6 +248,13 @@ func TestOut5SeveralTigerOpsIncidentsOnOneCloseTogether(t *testing.T) {
 		w.settle()
 		w.wantTypes(w.rows())
 	})
+	t.Run("not by an update that says so of one of them", func(t *testing.T) {
+		t.Parallel()
+		w, ref := two(t)
+		w.says(updated(m{"status": "resolved"}))
+		is(t, "category", w.inc(ref).Status.Category, "live")
+		is(t, "updates that say so", said(w.inc(ref), "TigerOps changed the status from open to resolved"), 1)
+	})
 	t.Run("at the same moment", func(t *testing.T) {
 		t.Parallel()
 		w, ref := two(t)

@@ -307,10 +307,7 @@ func (m *mending) nextStatus() (Status, bool) {
 	if c := e.Status.Category; c != CategoryLearning && c != CategoryClosed {
 		return Status{}, false
 	}
-	target, ok := ResolveStatus(m.in.State.Incident.Status, m.rules(), m.in.Directory)
-	if !ok {
-		target, ok = ResolveStatus(StatusResolved, m.rules(), m.in.Directory)
-	}
+	target, ok := newPlanner(m.in).resolved(m.in.State.Incident.Status)
 	if !ok {
 		return Status{}, false
 	}

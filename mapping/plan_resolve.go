@@ -8,10 +8,7 @@ func (p *planner) resolve() {
 	p.edit()
 	p.roles()
 	word := cmp.Or(p.st.Incident.Status, StatusResolved)
-	to, ok := ResolveStatus(word, p.rules, p.dir)
-	if !ok {
-		to, ok = ResolveStatus(StatusResolved, p.rules, p.dir)
-	}
+	to, ok := p.resolved(word)
 	from := p.tie.Agreed.Status
 	said := sentence("Resolved", p.who(), "in TigerOps")
 	switch {
@@ -38,6 +35,21 @@ func (p *planner) resolve() {
 		return
 	}
 	p.update(said, m)
+}
+
+// resolved is the status that ends the incident: that of TigerOps' word for it, else that of "resolved", else, where
+// status_mapping names one that the account lacks, the one that it would be without.
+func (p *planner) resolved(word string) (Status, bool) {
+	for _, w := range []string{word, StatusResolved} {
+		if to, ok := ResolveStatus(w, p.rules, p.dir); ok {
+			return to, true
+		}
+	}
+	to, ok := ResolveStatus(StatusResolved, nil, p.dir)
+	if name, mapped := lookup(p.rules.StatusMapping, StatusResolved); ok && mapped {
+		p.warn("incident.io has no status " + quoted(name) + " (status_mapping of resolved): " + quoted(to.Name) + " in its place")
+	}
+	return to, ok
 }
 
 // second is the second hop to a closed status.

@@ -291,14 +291,18 @@ func TestAcknowledgementAssigns(t *testing.T) {
 	}
 }
 
-// A triage incident is accepted by an acknowledgement.
-func TestAcknowledgementAcceptsTriage(t *testing.T) {
+// The API accepts nothing out of triage: an acknowledgement is told, and the status left to people.
+func TestAcknowledgementInTriage(t *testing.T) {
 	t.Parallel()
 	w := declared(t)
 	w.moves("st-triage")
 	w.says(saying("e2", "incident.acknowledged", "", adaDid))
-	if got := member(t, w.step("incident.update"), "to_incident_status_id"); got != "st-investigating" {
-		t.Errorf("goes to %q", got)
+	s := w.step("incident.update")
+	if to, message := member(t, s, "to_incident_status_id"), member(t, s, "message"); to != "" || message == "" {
+		t.Errorf("goes to %q, saying %q", to, message)
+	}
+	if got := strings.Join(w.warnings, "; "); !strings.Contains(got, "Triage") {
+		t.Errorf("warnings %q", got)
 	}
 }
 

@@ -97,8 +97,9 @@ func inCategory(category string, d *Directory) []Status {
 }
 
 // StatusPath is the legal way from one status to another (facts.md, "Status"): nil, true when there already; false when
-// there is none. Within a category every move is allowed, triage becomes live, triage and live become learning or
-// closed, learning becomes closed, and nothing is ever opened again; so every way that there is takes one hop.
+// there is none. Within a category every move is allowed, triage and live become learning or closed, learning
+// becomes closed; nothing is ever opened again, and only people accept an incident out of triage. So every way that
+// there is takes one hop.
 func StatusPath(from, to Status, _ *Directory) ([]Status, bool) {
 	if from.ID == to.ID {
 		return nil, true
@@ -106,7 +107,7 @@ func StatusPath(from, to Status, _ *Directory) ([]Status, bool) {
 	legal := from.Category == to.Category
 	switch from.Category {
 	case CategoryTriage, CategoryLive:
-		legal = legal || to.Category == CategoryLive || to.Category == CategoryLearning || to.Category == CategoryClosed
+		legal = legal || to.Category == CategoryLearning || to.Category == CategoryClosed
 	case CategoryLearning:
 		legal = legal || to.Category == CategoryClosed
 	case CategoryMerged: // its statuses are not anybody's to choose
