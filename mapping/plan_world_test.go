@@ -78,6 +78,7 @@ type world struct {
 	fired   map[string]bool // by generation
 	outbox  int64
 	left    map[string]bool // steps to leave out
+	quick   bool            // does not hold plans to what check asks of them
 
 	steps    []mapping.Request // of the last event
 	last     mapping.Outcome
@@ -114,7 +115,9 @@ func (w *world) event(ev mapping.Event) []mapping.Request {
 	for range 200 {
 		in := w.input(ev, before, ended)
 		out := mapping.Plan(in)
-		w.check(in, out, ended)
+		if !w.quick {
+			w.check(in, out, ended)
+		}
 		w.last = out
 		for _, text := range out.Warnings {
 			if !contains(w.warnings, text) {
