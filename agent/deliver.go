@@ -49,7 +49,6 @@ type delivery struct {
 	before   mapping.State
 	state    mapping.State
 	link     *store.Link
-	former   *mapping.Tie
 	warnings []string
 
 	stepWarnings map[string][]string // what was left out of a step, by its name

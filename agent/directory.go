@@ -115,14 +115,6 @@ func (d *directory) missing(call string) {
 	}
 }
 
-// lacks says whether a call was missed within the last hour.
-func (d *directory) lacks(call string) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	at, ok := d.gone[call]
-	return ok && time.Since(at) < missingFor
-}
-
 // keyName is the API key's own name, as incident.io shows it beside what the agent did; empty before the first read.
 func (d *directory) keyName() string {
 	d.mu.Lock()

@@ -344,14 +344,11 @@ func (d *drainer) work(ctx, inFlight context.Context, l *lane) {
 	}
 }
 
-// stuckFor is how long a due row has been waiting that no worker tried although nothing holds the agent up
-// (architecture 6: two minutes of it mean stuck).
+// stuckFor is how long the loop has neither tried a lane nor had a reason not to: idle, paused, throttled and cut off
+// are no signs of being stuck (architecture 6).
 func (d *drainer) stuckFor(now time.Time) time.Duration {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.ready.Len() == 0 {
-		return 0
-	}
 	return now.Sub(d.lastMoved)
 }
 

@@ -86,7 +86,7 @@ func (a *Agent) ailing(ctx context.Context, h *heart) (string, error) {
 			if now.Sub(since) >= silentHeart {
 				why = fmt.Sprintf("event %d is dead", head.OutboxID)
 			}
-		case now.Sub(head.NextAttempt) >= stuckAfter+silentHeart:
+		case now.Sub(head.NextAttempt) >= stuckAfter+silentHeart && a.drain.stuckFor(now) >= stuckAfter+silentHeart:
 			why = fmt.Sprintf("event %d was due at %s and has not been tried", head.OutboxID, head.NextAttempt.Format(time.RFC3339))
 		}
 	}
