@@ -186,10 +186,10 @@ func (k *checker) checkRoles(context.Context) {
 
 // newerCalls are the calls that older accounts may lack (facts: "Newer calls missing"), and what the agent then does.
 var newerCalls = []struct{ path, fallback string }{
-	{"/v2/incident_updates", "status and severity are set by editing the incident"},
+	{"/v2/incident_updates", "status and severity are set by editing the incident, messages stand below its summary or on its alert"},
 	{"/v2/incident_timeline_items", "what belongs on the timeline is told as an update's message"},
 	{"/v3/actions", "runbook actions are told on the timeline"},
-	{"/v3/follow_ups", "follow-ups stand in the post-mortem only"},
+	{"/v3/follow_ups", "follow-ups are told as an update's message"},
 }
 
 // checkCalls asks for each newer call with an empty body: where the call exists that is refused as invalid, before
