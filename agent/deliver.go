@@ -59,6 +59,7 @@ type delivery struct {
 
 	scope   string // rate limit of the last request
 	looked  bool   // incident.io's state was compared in this attempt
+	routed  bool   // an incident that an alert route made was looked for
 	renewed bool   // the directory was read again after a refusal
 }
 
@@ -142,6 +143,12 @@ func (d *delivery) step(ctx context.Context) (v verdict, finished bool, err erro
 		return d.introduce(ctx, in, ledger)
 	}
 	out := mapping.Plan(in)
+	if d.mayBeRouted(in, out, ledger) {
+		d.routed = true
+		if taken, v, wait, err := d.takeRouted(ctx, in, nil); taken || wait || err != nil {
+			return v, true, err // tied: what was set aside comes first
+		}
+	}
 	d.warn(out.Warnings...)
 	switch {
 	case out.Skip != "":
@@ -165,7 +172,7 @@ func (d *delivery) step(ctx context.Context) (v verdict, finished bool, err erro
 			return v, true, err
 		}
 		if taken {
-			return verdict{}, false, nil // plan anew, tied
+			return verdict{}, true, nil // tied: the lane is read anew, since what was set aside comes first
 		}
 	}
 	if ok, _ := a.up.usable(); !ok {
@@ -178,6 +185,15 @@ func (d *delivery) step(ctx context.Context) (v verdict, finished bool, err erro
 		d.last = &out
 	}
 	return d.send(ctx, req, false, ledger)
+}
+
+// mayBeRouted says whether it is worth a look if an alert route has made an incident, where only routes make them: when
+// the alert was just fired, and before the alert is resolved and what waits for an incident is ended.
+func (d *delivery) mayBeRouted(in mapping.Input, out mapping.Outcome, ledger []store.Step) bool {
+	if d.routed || d.link != nil || in.Rules.AutoDeclare || !in.AlertFired || d.a.cfg.Load().DryRun {
+		return false
+	}
+	return d.event.Type == mapping.IncidentResolved || out.Park != "" && len(ledger) > 0
 }
 
 // endsWith says whether an event can end in the transaction that ends its last step. After the others there is more to
@@ -461,8 +477,13 @@ func (d *delivery) warn(texts ...string) {
 func (d *delivery) reason(ledger []store.Step) string {
 	all := slices.Clone(d.warnings)
 	for _, s := range ledger {
-		if s.State != stepOpen && s.Error != "" && !slices.Contains(all, s.Error) {
-			all = append(all, s.Error)
+		if s.State == stepOpen || s.Error == "" {
+			continue
+		}
+		for _, e := range strings.Split(s.Error, "; ") { // a step may hold several warnings
+			if !slices.Contains(all, e) {
+				all = append(all, e)
+			}
 		}
 	}
 	return strings.Join(all, "; ")

@@ -352,14 +352,21 @@ func (d *delivery) refused(ctx context.Context, req mapping.Request, r incidenti
 	if req.Call == mapping.AlertEvent && a.cfg.Load().Rules.AutoDeclare && d.ev.IncidentKey != "" {
 		return d.leaveOut(ctx, req, r, "alert not sent: "+r.Error())
 	}
-	if r.Status == http.StatusNotFound {
+	if r.Status == http.StatusNotFound && r.Field == "" {
 		if other, warning, ok := mapping.Fallback(req, in); ok {
 			gone, v, wait, err := d.callGone(ctx)
 			if wait || err != nil {
 				return v, true, err
 			}
 			if gone {
-				a.dir.missing(string(req.Call))
+				a.dir.missing(req.Call.Newer())
+				if known, err := a.dir.want(ctx, mapping.Want(in)); err == nil {
+					in.Directory = known
+				}
+				// The other call may be known to be missing, too: then it is not tried, nor warned of again.
+				if n, ok := planned(req.Name, in); ok {
+					other = n
+				}
 				return d.replace(ctx, req, other, r, warning)
 			}
 		}
@@ -369,10 +376,8 @@ func (d *delivery) refused(ctx context.Context, req mapping.Request, r incidenti
 		d.renewed = true
 		if err := a.dir.refresh(ctx, "incident.io refused "+r.Field); err == nil {
 			if in.Directory, err = a.dir.want(ctx, mapping.Want(in)); err == nil {
-				for _, n := range mapping.Plan(in).Next {
-					if n.Name == req.Name && string(n.Body) != string(req.Body) {
-						return d.replace(ctx, req, n, r, "")
-					}
+				if n, ok := planned(req.Name, in); ok && string(n.Body) != string(req.Body) {
+					return d.replace(ctx, req, n, r, "")
 				}
 			}
 		}
@@ -393,6 +398,15 @@ func (d *delivery) refused(ctx context.Context, req mapping.Request, r incidenti
 	}
 	v, err = d.dead(ctx, req.Name+": "+r.Error())
 	return v, true, err
+}
+
+// planned is a step as it would be planned now.
+func planned(step string, in mapping.Input) (mapping.Request, bool) {
+	next := mapping.Plan(in).Next
+	if i := slices.IndexFunc(next, func(r mapping.Request) bool { return r.Name == step }); i >= 0 {
+		return next[i], true
+	}
+	return mapping.Request{}, false
 }
 
 // optional steps only tell people something beside the event itself: refusing one costs a warning, not the event.
@@ -455,9 +469,23 @@ func (d *delivery) leaveOut(ctx context.Context, req mapping.Request, r incident
 	d.warn(warning)
 	d.a.m.failure("left_out")
 	d.a.log.Warn("step left out", "event", d.ev.ID, "incident", d.ev.IncidentKey, "step", req.Name, "reason", warning)
-	_, err := d.a.st.Commit(ctx, store.Commit{Why: "leave out " + req.Name, End: &store.StepEnd{
+	c := store.Commit{Why: "leave out " + req.Name, End: &store.StepEnd{
 		OutboxID: d.ev.ID, Name: req.Name, State: stepLeftOut, HTTPStatus: r.Status, RequestID: r.RequestID, Error: warning,
-	}})
+	}}
+	if d.link != nil && !req.Effect.Pushed.IsZero() {
+		// What was refused is not offered again with every event, only once TigerOps changes it.
+		tie, err := tieOf(*d.link)
+		if err != nil {
+			return verdict{}, true, err
+		}
+		tie.Pushed = tie.Pushed.With(req.Effect.Pushed)
+		link, err := linkOf(*d.link, tie, d.state)
+		if err != nil {
+			return verdict{}, true, err
+		}
+		c.Links = append(c.Links, link)
+	}
+	_, err := d.a.st.Commit(ctx, c)
 	if err != nil {
 		return verdict{}, true, fmt.Errorf("write down that %s is left out: %w", req.Name, err)
 	}
