@@ -31,6 +31,8 @@ func TestReadinessFailsFromAFailedWriteUntilOneSucceeds(t *testing.T) {
 	ended := make(chan struct{})
 	go func() { defer close(ended); _ = w.a.keepLoop(ctx) }()
 	defer func() { stop(); <-ended }()
+	poke(w.a.in.doubt)
+	eventually(t, "the loop has probed once and sleeps", func() bool { return must(w.a.st.Meta(w.ctx, "probed_at"))(w) != "" })
 	start := time.Now()
 	w.a.wrote(errors.New("database or disk is full"))
 	if got := w.a.notReady(); len(got) != 1 {
