@@ -67,7 +67,12 @@ type delivery struct {
 // further steps, inFlight what is under way.
 func (a *Agent) deliver(ctx, inFlight context.Context, l *lane) verdict {
 	d := &delivery{a: a, lane: l, urgent: l.priority <= priorityUrgent}
+	forbade := l.forbade
+	l.forbade = ""
 	v, err := d.attempt(ctx, inFlight)
+	if forbade != "" && l.forbade != forbade {
+		a.up.forbid(forbade, "") // the key has what it lacked, or nobody asks any more
+	}
 	if err != nil {
 		if inFlight.Err() == nil {
 			a.failing("deliver an event", fmt.Errorf("event %d (%s): %w", l.head.OutboxID, l.head.EventType, err))

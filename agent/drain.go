@@ -38,6 +38,7 @@ type lane struct {
 	scope    string    // smaller rate limit that it waited for last
 	tries    int       // failures in a row that charge nothing, for the backoff
 	lastTry  time.Time // end of the last attempt by this process
+	forbade  string    // what incident.io forbade at the last attempt, empty if nothing
 	index    int       // in its heap, -1 when in none
 	heap     *laneHeap // which of the two, nil when in none
 }
@@ -188,6 +189,9 @@ func (d *drainer) setHeadLocked(key string, h store.Head, ok bool) {
 		if l != nil && !l.busy {
 			d.removeLocked(l)
 			delete(d.lanes, key)
+			if l.forbade != "" { // nobody waits for it any more
+				d.a.up.forbid(l.forbade, "")
+			}
 		}
 		return
 	}

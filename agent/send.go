@@ -63,7 +63,6 @@ func (d *delivery) send(ctx context.Context, req mapping.Request, again bool, le
 
 	switch r.Class {
 	case incidentio.Done:
-		a.up.forbid(string(req.Call), "")
 		return d.done(ctx, req, r, "", again)
 	case incidentio.Refused:
 		return d.refused(ctx, req, r, ledger)
@@ -364,7 +363,7 @@ func (d *delivery) refused(ctx context.Context, req mapping.Request, r incidenti
 					in.Directory = known
 				}
 				// The other call may be known to be missing, too: then it is not tried, nor warned of again.
-				if n, ok := planned(req.Name, in); ok {
+				if n, ok := stepOf(mapping.Plan(in), req.Name); ok {
 					other = n
 				}
 				return d.replace(ctx, req, other, r, warning)
@@ -376,8 +375,9 @@ func (d *delivery) refused(ctx context.Context, req mapping.Request, r incidenti
 		d.renewed = true
 		if err := a.dir.refresh(ctx, "incident.io refused "+r.Field); err == nil {
 			if in.Directory, err = a.dir.want(ctx, mapping.Want(in)); err == nil {
-				if n, ok := planned(req.Name, in); ok && string(n.Body) != string(req.Body) {
-					return d.replace(ctx, req, n, r, "")
+				out := mapping.Plan(in)
+				if n, ok := stepOf(out, req.Name); ok && string(n.Body) != string(req.Body) {
+					return d.replace(ctx, req, n, r, d.fresh(out.Warnings))
 				}
 			}
 		}
@@ -400,13 +400,18 @@ func (d *delivery) refused(ctx context.Context, req mapping.Request, r incidenti
 	return v, true, err
 }
 
-// planned is a step as it would be planned now.
-func planned(step string, in mapping.Input) (mapping.Request, bool) {
-	next := mapping.Plan(in).Next
-	if i := slices.IndexFunc(next, func(r mapping.Request) bool { return r.Name == step }); i >= 0 {
-		return next[i], true
+// stepOf is a step of a plan by its name.
+func stepOf(out mapping.Outcome, name string) (mapping.Request, bool) {
+	if i := slices.IndexFunc(out.Next, func(r mapping.Request) bool { return r.Name == name }); i >= 0 {
+		return out.Next[i], true
 	}
 	return mapping.Request{}, false
+}
+
+// fresh is the warnings that were not given before, as one.
+func (d *delivery) fresh(warnings []string) string {
+	news := slices.DeleteFunc(slices.Clone(warnings), func(w string) bool { return slices.Contains(d.warnings, oneLine(w, 300)) })
+	return strings.Join(news, "; ")
 }
 
 // optional steps only tell people something beside the event itself: refusing one costs a warning, not the event.
@@ -513,7 +518,11 @@ func (d *delivery) unanswered(ctx context.Context, what string, r incidentio.Res
 		}
 	case incidentio.Unauthorized:
 		if r.Status == http.StatusForbidden && a.up.check(ctx) {
-			a.up.forbid(what, "incident.io forbids "+what+": "+r.Error())
+			d.lane.forbade = what
+			if d.link != nil {
+				d.lane.forbade = strings.TrimSuffix(what, " "+d.link.Reference) // what is forbidden for one is for all
+			}
+			a.up.forbid(d.lane.forbade, "incident.io forbids to "+d.lane.forbade+": "+r.Error())
 		}
 		wait.Next = now.Add(delay(c.BackoffInitial, c.BackoffMax, d.lane.countTry()))
 	case incidentio.Refused:

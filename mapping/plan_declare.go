@@ -39,7 +39,11 @@ func (p *planner) declare() {
 			p.warn("incident type left out: incident.io has no type " + quoted(p.rules.IncidentType))
 		}
 	}
-	if s, ok := ResolveStatus(i.Status, p.rules, p.dir); ok && (s.Category == CategoryLive || s.Category == CategoryTriage) {
+	s, ok := ResolveStatus(i.Status, p.rules, p.dir)
+	if !ok {
+		p.noStatus(i.Status)
+	}
+	if ok && (s.Category == CategoryLive || s.Category == CategoryTriage) {
 		body.Status, effect.Status = s.ID, &s
 		explain = append(explain, explainStatus(s))
 	}

@@ -78,12 +78,17 @@ func (p *planner) status() statusMove {
 	}
 	to, ok := ResolveStatus(word, p.rules, p.dir)
 	if !ok {
-		if _, named := lookup(p.rules.StatusMapping, word); named {
-			p.warn("status left out: incident.io has no status " + quoted(p.rules.StatusMapping[word]) + " (status_mapping of " + flat(word) + ")")
-		}
+		p.noStatus(word)
 		return statusMove{told: word}
 	}
 	return p.moveTo(to, word)
+}
+
+// noStatus warns of a status that status_mapping names and the account lacks.
+func (p *planner) noStatus(word string) {
+	if name, named := lookup(p.rules.StatusMapping, word); named {
+		p.warn("status left out: incident.io has no status " + quoted(name) + " (status_mapping of " + flat(word) + ")")
+	}
 }
 
 // moveTo is the move to a status, as far as it is legal and ours to make.
