@@ -54,6 +54,22 @@ func prepareDir(path, group string) (sharing, error) {
 	return s, nil
 }
 
+// followLinks gives the file itself where path is a symbolic link to it, there already or not. SQLite puts -wal and -shm
+// beside the file, and so must the lock stand: two owners who name it differently would otherwise both have one.
+func followLinks(path string) string {
+	for range 40 { // as many as Linux follows
+		target, err := os.Readlink(path)
+		if err != nil {
+			return path
+		}
+		if !filepath.IsAbs(target) {
+			target = filepath.Dir(path) + string(filepath.Separator) + target // not cleaned: ".." is of where a linked directory leads
+		}
+		path = target
+	}
+	return path
+}
+
 // create makes an empty file with the right mode whatever the umask, so that SQLite, which gives -wal and -shm the
 // mode of the file, never makes one that is open to more. A file that is there already is left alone: opening and
 // closing it would take away the locks that this process may hold on it.

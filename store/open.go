@@ -78,6 +78,7 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	if o.patience == 0 {
 		o.patience = migrationPatience
 	}
+	o.Path = followLinks(o.Path)
 	latest, err := latestVersion(o.migrations)
 	if err != nil {
 		return nil, err

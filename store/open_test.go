@@ -113,6 +113,29 @@ func TestOneProcessOwnsTheFile(t *testing.T) {
 	open(t, o)
 }
 
+func TestOneProcessOwnsTheFileWhateverItIsCalled(t *testing.T) {
+	t.Parallel()
+	o := options(t)
+	byLink := o
+	byLink.Path = filepath.Join(t.TempDir(), "link.db")
+	second := filepath.Join(filepath.Dir(byLink.Path), "second.db")
+	ok(t, os.Symlink(o.Path, second))
+	ok(t, os.Symlink("second.db", byLink.Path)) // to a link, and to a file that is not there yet
+	s := open(t, byLink)
+	if _, err := store.Open(ctx, o); !errors.Is(err, store.ErrInUse) {
+		t.Errorf("an owner beside one who came by a link got %v", err)
+	}
+	insert(t, s, event("a", "TIG-1"))
+	if _, err := os.Stat(o.Path + "-wal"); err != nil {
+		t.Error("the file is not where the links lead:", err)
+	}
+	ok(t, s.Close())
+	open(t, o)
+	if _, err := store.Open(ctx, byLink); !errors.Is(err, store.ErrInUse) {
+		t.Errorf("an owner who came by a link got %v", err)
+	}
+}
+
 func TestAnEventCanBePutInBeforeTheAgentEverRan(t *testing.T) {
 	t.Parallel()
 	o := options(t)
