@@ -298,6 +298,7 @@ func (a *Agent) unsettled(ctx context.Context, b *batch, what string, r incident
 		a.in.pullLater(b.key, max(r.After, pullSoon))
 		return false, nil
 	case r.Class == incidentio.Refused:
+		a.up.forbid(fetching+b.about, "") // whatever it lacks, it is not a role
 		reason := what + ": " + r.Error()
 		if r.Status == http.StatusNotFound {
 			reason = "incident.io does not show it to the API key: private to others, or gone"

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -20,6 +21,8 @@ const (
 	sweepOverlap = 5 * time.Minute
 	// sweepRetry is the wait after a sweep that did not come to its end.
 	sweepRetry = 30 * time.Second
+	// forbiddenRetry is the wait after a sweep that the key lacks a role for.
+	forbiddenRetry = 5 * time.Second
 	// sweepStays is how long a sweep that some incidents fail goes back to the same start.
 	sweepStays = time.Hour
 	// sweepShare is the part of the key's requests that polling may take, so that it never crowds deliveries out.
@@ -54,7 +57,10 @@ func (a *Agent) sweepLoop(ctx context.Context) error {
 		case err != nil:
 			a.m.sweeps.WithLabelValues("failed").Inc()
 			a.in.tell.failed(levelWarn, "sweep", "sweep over incident.io", "error", err)
-			wait = min(wait, sweepRetry)
+			var r incidentio.Result
+			if wait = min(wait, sweepRetry); errors.As(err, &r) && r.Class == incidentio.Unauthorized {
+				wait = min(wait, forbiddenRetry) // it ended at its first request, and readiness waits for it
+			}
 		default:
 			a.in.tell.works("sweep", "sweeps work again")
 		}
@@ -135,6 +141,11 @@ func (s *sweep) updated(ctx context.Context, since time.Time) error {
 		list, r = a.io.Incidents(ctx, incidentio.ListFilter{UpdatedSince: since})
 		return r
 	})
+	why := ""
+	if r.Class == incidentio.Unauthorized && r.Status == http.StatusForbidden {
+		why = "incident.io forbids to list incidents: " + r.Error()
+	}
+	a.up.forbid("list incidents", why)
 	if r.Class != incidentio.Done {
 		return fmt.Errorf("list the incidents changed since %s: %w", since.Format(time.RFC3339), r)
 	}

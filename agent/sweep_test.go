@@ -214,3 +214,20 @@ func TestConflictsAreDecidedByTheRuleAndTold(t *testing.T) {
 		w.wantTypes(w.rows(), "incident.message")
 	})
 }
+
+func TestASweepThatIsForbiddenShowsInReadiness(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{})
+	fault := must(w.sim.Break(simulator.Fault{Path: "/v2/incidents", Kind: simulator.RefuseRole}))(w)
+	if err := w.a.sweepOnce(w.ctx); err == nil {
+		t.Error("a forbidden sweep: got no error")
+	}
+	if why := w.a.notReady(); len(why) != 1 || !strings.Contains(why[0], "list incidents") {
+		t.Errorf("reasons: got %v, want that listing is forbidden", why)
+	}
+	w.sim.Mend(fault)
+	w.sweep()
+	if why := w.a.notReady(); len(why) > 0 {
+		t.Errorf("afterwards: not ready: %v", why)
+	}
+}
