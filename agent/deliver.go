@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -158,6 +159,9 @@ func (d *delivery) step(ctx context.Context) (v verdict, finished bool, err erro
 	switch {
 	case out.Skip != "":
 		v, err = d.skip(ctx, out.Skip)
+		return v, true, err
+	case a.cfg.Load().DryRun && (out.Park != "" || len(out.Next) == 0):
+		v, err = d.skip(ctx, "dry run; "+cmp.Or(out.Park, "nothing to change in incident.io"))
 		return v, true, err
 	case out.Park != "":
 		v, err = d.park(ctx, out.Park)
@@ -443,6 +447,9 @@ func (d *delivery) input(ctx context.Context, ledger []store.Step) (in mapping.I
 		}
 		a.up.check(ctx)
 		return in, verdict{retryAt: time.Now().Add(delay(time.Second, 15*time.Second, d.lane.countTry()))}, true, nil
+	}
+	if a.cfg.Load().DryRun {
+		pretend(&in)
 	}
 	return in, verdict{}, false, nil
 }
