@@ -449,7 +449,7 @@ WITH event AS NOT MATERIALIZED (
 )
 SELECT e.incident_key AS tigerops_incident_id,
        coalesce((SELECT f.incident_id FROM former_link f
-                 WHERE f.tigerops_incident_id = e.incident_key AND f.dropped_at >= e.created_at
+                 WHERE f.tigerops_incident_id = e.incident_key AND f.dropped_at > e.created_at
                  ORDER BY f.dropped_at LIMIT 1),
                 (SELECT l.incident_id FROM link l WHERE l.tigerops_incident_id = e.incident_key)) AS incident_id,
        e.created_at AS at, 'TigerOps → incident.io' AS direction, e.event_type AS what,
@@ -462,7 +462,7 @@ FROM event e
 UNION ALL
 SELECT e.incident_key,
        coalesce((SELECT f.incident_id FROM former_link f
-                 WHERE f.tigerops_incident_id = e.incident_key AND f.dropped_at >= d.started_at
+                 WHERE f.tigerops_incident_id = e.incident_key AND f.dropped_at > d.started_at
                  ORDER BY f.dropped_at LIMIT 1),
                 (SELECT l.incident_id FROM link l WHERE l.tigerops_incident_id = e.incident_key)),
        coalesce(d.finished_at, d.started_at), 'TigerOps → incident.io', d.step,

@@ -36,7 +36,7 @@ func callers(b *testing.B, n int, call func(i int64)) {
 func BenchmarkInsertEvents(b *testing.B) {
 	for _, n := range []int{1, 16, 64} {
 		b.Run(fmt.Sprint("callers=", n), func(b *testing.B) {
-			s := open(b, options(b))
+			s := open(b, ready(b))
 			callers(b, n, func(i int64) {
 				if _, err := s.InsertEvents(ctx, [][]byte{kilobyte(i)}); err != nil {
 					b.Error(err)
@@ -50,7 +50,7 @@ func BenchmarkInsertWebhook(b *testing.B) {
 	body := []byte(`{"event_type":"public_incident.incident_updated_v2","public_incident.incident_updated_v2":{"id":"I","text":"` + strings.Repeat("lorem ipsum ", 330) + `"}}`)
 	for _, n := range []int{1, 16, 64} {
 		b.Run(fmt.Sprint("callers=", n), func(b *testing.B) {
-			s := open(b, options(b))
+			s := open(b, ready(b))
 			callers(b, n, func(i int64) {
 				if _, err := s.InsertWebhook(ctx, fmt.Sprint("msg_", i), body); err != nil {
 					b.Error(err)
@@ -63,7 +63,7 @@ func BenchmarkInsertWebhook(b *testing.B) {
 // filled is a store with n waiting events on 200 incidents.
 func filled(b *testing.B, n int) *store.Store {
 	b.Helper()
-	s := open(b, options(b))
+	s := open(b, ready(b))
 	for at := 0; at < n; {
 		var payloads [][]byte
 		for ; at < n && len(payloads) < 1000; at++ {

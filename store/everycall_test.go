@@ -122,14 +122,14 @@ func TestAFailureOfAnyCallLeavesNothingHalfDone(t *testing.T) {
 			t.Run(fmt.Sprintf("%s after=%v", op.name, after), func(t *testing.T) {
 				t.Parallel()
 				f := newFaults(t)
-				template := options(t).Path
-				s := open(t, store.Options{Path: template, Owner: true})
+				template := ready(t)
+				s := open(t, template)
 				if op.setup != nil {
 					op.setup(t, s)
 				}
 				ok(t, s.Close())
-				for n := 1; ; n++ {
-					fired := failNth(t, f, template, op, n, after)
+				for n := 1; ; n += everyNth {
+					fired := failNth(t, f, template.Path, op, n, after)
 					if fired == "" {
 						if n < 5 {
 							t.Errorf("only %d calls were failed", n-1)
@@ -181,7 +181,7 @@ func TestAFailureOfAnyCallOfASharedCommitIsTheTruthForEach(t *testing.T) {
 		t.Run(fmt.Sprint("after=", after), func(t *testing.T) {
 			t.Parallel()
 			f := newFaults(t)
-			o := options(t)
+			o := ready(t)
 			s := open(t, o.WithDriver(f.name))
 			for n := 1; ; n++ {
 				var errs [3]error
@@ -223,14 +223,14 @@ func TestAFailureOfAnyCallOfOpenLosesNothing(t *testing.T) {
 			t.Run(fmt.Sprint(name, " after=", after), func(t *testing.T) {
 				t.Parallel()
 				f := newFaults(t)
-				old := options(t)
+				old := ready(t)
 				s := open(t, old)
 				insert(t, s, event("a", "TIG-1"))
 				ok(t, s.Close())
 				total := 0
 				for n, fired := 0, "all"; fired != ""; n++ {
-					// In the middle are the statements of one transaction, of which every fifth will do.
-					if n > 15 && n < total-25 && n%5 != 0 {
+					// In the middle are the statements of one transaction, of which every ninth will do.
+					if n > 0 && n <= total && (n%everyNth != 0 || n > 12 && n < total-20 && n%9 != 0) {
 						continue
 					}
 					o := options(t)

@@ -58,7 +58,7 @@ func TestAChangeHoldsItsIDAndKey(t *testing.T) {
 // After an old copy is put back the same changes come again, and TigerOps knows them by their keys.
 func TestARestoredCopyCountsOnToTheSameKeys(t *testing.T) {
 	t.Parallel()
-	o := options(t)
+	o := ready(t)
 	s := open(t, o)
 	commit(t, s, store.Commit{Inbox: []store.InboxRow{change("b", true)}})
 	backup := o.Path + ".copy"

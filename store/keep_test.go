@@ -82,7 +82,7 @@ func TestPruningGoesOnFromWhereItWas(t *testing.T) {
 	t.Parallel()
 	s, db := fresh(t)
 	var payloads [][]byte
-	for i := range 3000 {
+	for i := range 600 {
 		payloads = append(payloads, event(fmt.Sprint("e", i), fmt.Sprint("TIG-", i%2)))
 	}
 	insert(t, s, payloads...)
@@ -90,24 +90,24 @@ func TestPruningGoesOnFromWhereItWas(t *testing.T) {
 	exec(t, db, "UPDATE outbox SET state = 'done'")
 	n, calls := 0, 0
 	for d := 1; d > 0; calls++ {
-		d = must[int](t)(s.Prune(ctx, future(), 200))
-		if n += d; d > 200 {
+		d = must[int](t)(s.Prune(ctx, future(), 40))
+		if n += d; d > 40 {
 			t.Errorf("%d rows in one go", d)
 		}
 	}
-	equal(t, "pruned", n, 1500)
-	equal(t, "left", get(t, db, "SELECT count(*) FROM outbox"), "1500")
+	equal(t, "pruned", n, 300)
+	equal(t, "left", get(t, db, "SELECT count(*) FROM outbox"), "300")
 	ok(t, s.IncrementalVacuum(ctx, 100000))
 	equal(t, "free pages after giving them back", get(t, db, "PRAGMA freelist_count"), "0")
 	link := link("TIG-1", "I")
 	link.Closed = true
 	commit(t, s, store.Commit{Links: []store.Link{link}})
-	equal(t, "pruned once resolved", prune(t, s, future()), 1500)
+	equal(t, "pruned once resolved", prune(t, s, future()), 300)
 }
 
 func TestABackupIsWholeAndOverwritesNothing(t *testing.T) {
 	t.Parallel()
-	o := options(t)
+	o := ready(t)
 	s := open(t, o)
 	lived(t, s)
 	to := filepath.Join(t.TempDir(), "copy.db")
@@ -130,7 +130,7 @@ func TestABackupIsWholeAndOverwritesNothing(t *testing.T) {
 
 func TestCheckFindsDamage(t *testing.T) {
 	t.Parallel()
-	o := options(t)
+	o := ready(t)
 	s := open(t, o)
 	var payloads [][]byte
 	for i := range 500 {
@@ -164,7 +164,7 @@ func TestTheShellReadsAndWritesBesideTheAgent(t *testing.T) {
 	if _, err := osexec.LookPath("sqlite3"); err != nil {
 		t.Skip("the sqlite3 shell is not installed:", err)
 	}
-	o := options(t)
+	o := ready(t)
 	s := open(t, o)
 	lived(t, s)
 	shell := func(sql string) string {

@@ -9,6 +9,7 @@ import (
 	"os"
 	osexec "os/exec"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -39,11 +40,43 @@ func open(t testing.TB, o store.Options) *store.Store {
 	return s
 }
 
-// fresh opens a new store, and a stranger's connection to the same file.
+// fresh opens a store without a row, and a stranger's connection to the same file.
 func fresh(t testing.TB) (*store.Store, *sql.DB) {
 	t.Helper()
-	o := options(t)
+	o := ready(t)
 	return open(t, o), stranger(t, o.Path)
+}
+
+// emptied is the file that a first start makes, made once: the race detector makes a migration slow.
+var emptied = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "store")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "test.db")
+	s, err := store.Open(ctx, store.Options{Path: path, Owner: true})
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Close(); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path)
+})
+
+// ready are the options of an owner of a file that is there and has no row.
+func ready(t testing.TB) store.Options {
+	t.Helper()
+	o := options(t)
+	b, err := emptied()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(o.Path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return o
 }
 
 // stranger opens the file as any other program would.

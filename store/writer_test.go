@@ -59,7 +59,7 @@ func ids(t testing.TB, s *store.Store) (found []string) {
 func TestWritersThatWaitTogetherShareACommit(t *testing.T) {
 	t.Parallel()
 	f := newFaults(t)
-	s := open(t, options(t).WithDriver(f.name))
+	s := open(t, ready(t).WithDriver(f.name))
 	before := f.count("COMMIT")
 	var calls []func()
 	for i := range 64 {
@@ -77,7 +77,7 @@ func TestWritersThatWaitTogetherShareACommit(t *testing.T) {
 func TestABatchIsBounded(t *testing.T) {
 	t.Parallel()
 	f := newFaults(t)
-	s := open(t, options(t).WithDriver(f.name))
+	s := open(t, ready(t).WithDriver(f.name))
 	before := f.count("COMMIT")
 	var calls []func()
 	for i := range 9 {
@@ -94,7 +94,7 @@ func TestABatchIsBounded(t *testing.T) {
 func TestAWritersOwnMistakeIsHisAlone(t *testing.T) {
 	t.Parallel()
 	f := newFaults(t)
-	s := open(t, options(t).WithDriver(f.name))
+	s := open(t, ready(t).WithDriver(f.name))
 	before := f.count("COMMIT")
 	var errs [4]error
 	insertOne := func(i int, payload []byte) func() {
@@ -133,7 +133,7 @@ func TestTheMiddleOfThreeWritersIsCancelled(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := newFaults(t)
-			s := open(t, options(t).WithDriver(f.name))
+			s := open(t, ready(t).WithDriver(f.name))
 			cancelled, cancel := context.WithCancel(ctx)
 			defer cancel()
 			var errs [3]error
@@ -172,7 +172,7 @@ func TestALostTransactionAcknowledgesNobodyAndEachRunsAgainAlone(t *testing.T) {
 			t.Run(fmt.Sprint(what, " after=", after), func(t *testing.T) {
 				t.Parallel()
 				f := newFaults(t)
-				s := open(t, options(t).WithDriver(f.name))
+				s := open(t, ready(t).WithDriver(f.name))
 				var errs [3]error
 				held(t, s, func() { f.failOn(what, after) },
 					func() { _, errs[0] = s.InsertEvents(ctx, [][]byte{event("a", "TIG-1")}) },
@@ -193,7 +193,7 @@ func TestALostTransactionAcknowledgesNobodyAndEachRunsAgainAlone(t *testing.T) {
 func TestAFullDiskAcknowledgesNothingThatIsNotThere(t *testing.T) {
 	t.Parallel()
 	f := newFaults(t)
-	o := options(t).WithDriver(f.name)
+	o := ready(t).WithDriver(f.name)
 	s := open(t, o)
 	insert(t, s, event("first", "TIG-1"))
 	ok(t, s.Close())
@@ -234,7 +234,7 @@ func TestAFullDiskAcknowledgesNothingThatIsNotThere(t *testing.T) {
 func TestALockThatAnotherProcessHoldsFailsTheBatchOnce(t *testing.T) {
 	t.Parallel()
 	f := newFaults(t)
-	s := open(t, options(t).WithDriver(f.name))
+	s := open(t, ready(t).WithDriver(f.name))
 	var errs [2]error
 	held(t, s, func() { f.failOn("BEGIN IMMEDIATE", false) },
 		func() { _, errs[0] = s.InsertEvents(ctx, [][]byte{event("a", "TIG-1")}) },
@@ -247,7 +247,7 @@ func TestALockThatAnotherProcessHoldsFailsTheBatchOnce(t *testing.T) {
 
 func TestClosingFinishesWhatWaits(t *testing.T) {
 	t.Parallel()
-	o := options(t)
+	o := ready(t)
 	s := open(t, o)
 	var errs [8]error
 	var calls []func()
@@ -268,7 +268,7 @@ func TestClosingFinishesWhatWaits(t *testing.T) {
 
 func TestManyWritersAtOnceLoseNothing(t *testing.T) {
 	t.Parallel()
-	s := open(t, options(t))
+	s := open(t, ready(t))
 	var wait sync.WaitGroup
 	for w := range 16 {
 		wait.Go(func() {
