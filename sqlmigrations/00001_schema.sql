@@ -186,9 +186,10 @@ CREATE TABLE incident (
 
 CREATE INDEX incident_open ON incident (tigerops_incident_id) WHERE open = 1;
 
--- A TigerOps incident tied to an incident.io incident; many of the former to one of the latter.
+-- A TigerOps incident tied to an incident.io incident; many of the former to one of the latter. A TigerOps incident is
+-- kept in step with one of the latter; beside it there may be those that an alert route made of its alert too late.
 CREATE TABLE link (
-    tigerops_incident_id TEXT NOT NULL PRIMARY KEY,
+    tigerops_incident_id TEXT NOT NULL,
     incident_id          TEXT NOT NULL,
     reference            TEXT NOT NULL DEFAULT '',
     permalink            TEXT NOT NULL DEFAULT '',
@@ -201,14 +202,17 @@ CREATE TABLE link (
     incident_io_category TEXT NOT NULL DEFAULT '',
     incident_io_severity TEXT NOT NULL DEFAULT '',
     closed               INTEGER NOT NULL DEFAULT 0,
+    beside               INTEGER NOT NULL DEFAULT 0, -- 1: not the one that is kept in step
     created_at           TEXT NOT NULL,
     updated_at           TEXT NOT NULL,
     agreed               TEXT NOT NULL DEFAULT '{}', -- incident.io's side as both last agreed on it
     pushed               TEXT NOT NULL DEFAULT '{}', -- TigerOps' side as it was last sent
+    PRIMARY KEY (tigerops_incident_id, incident_id),
     CONSTRAINT origin_must_be_declared_attached_or_alert_route CHECK (origin IN ('declared', 'attached', 'alert_route')),
     CONSTRAINT agreed_and_pushed_must_be_json CHECK (json_valid(agreed) AND json_valid(pushed))
 ) STRICT;
 
+CREATE UNIQUE INDEX link_in_step ON link (tigerops_incident_id) WHERE beside = 0;
 CREATE INDEX link_incident ON link (incident_id);
 CREATE INDEX link_open ON link (tigerops_incident_id) WHERE closed = 0;
 
@@ -451,7 +455,7 @@ SELECT e.incident_key AS tigerops_incident_id,
        coalesce((SELECT f.incident_id FROM former_link f
                  WHERE f.tigerops_incident_id = e.incident_key AND f.dropped_at > e.created_at
                  ORDER BY f.dropped_at LIMIT 1),
-                (SELECT l.incident_id FROM link l WHERE l.tigerops_incident_id = e.incident_key)) AS incident_id,
+                (SELECT l.incident_id FROM link l WHERE l.tigerops_incident_id = e.incident_key AND l.beside = 0)) AS incident_id,
        e.created_at AS at, 'TigerOps → incident.io' AS direction, e.event_type AS what,
        trim(coalesce(e.payload ->> '$.step.title', e.payload ->> '$.action.title', e.payload ->> '$.incident.title',
                      e.payload ->> '$.title', '')
@@ -464,7 +468,7 @@ SELECT e.incident_key,
        coalesce((SELECT f.incident_id FROM former_link f
                  WHERE f.tigerops_incident_id = e.incident_key AND f.dropped_at > d.started_at
                  ORDER BY f.dropped_at LIMIT 1),
-                (SELECT l.incident_id FROM link l WHERE l.tigerops_incident_id = e.incident_key)),
+                (SELECT l.incident_id FROM link l WHERE l.tigerops_incident_id = e.incident_key AND l.beside = 0)),
        coalesce(d.finished_at, d.started_at), 'TigerOps → incident.io', d.step,
        trim(d.method || ' ' || d.path || coalesce(' ' || d.http_status, '')
             || iif(d.attempts > 1, ', attempt ' || d.attempts, '')

@@ -20,7 +20,7 @@ type Commit struct {
 	Merged   []int64        // pending events whose effect now is in Incident
 	Incident *IncidentState // what TigerOps has told so far
 	Links    []Link         // inserted or replaced
-	Drop     *Link          // the tie ends (reopen) and moves to the former links
+	Drop     *Link          // the tie ends (reopen) and moves to the former links, with those beside it
 	Unpark   string         // TigerOps id whose set-aside events are due again
 	Inbox    []InboxRow     // changes for TigerOps; a key that is there already is passed over
 	Webhooks []WebhookEnd
@@ -219,7 +219,9 @@ func (t *tx) ties(c *Commit) error {
 	if d := c.Drop; d != nil {
 		what := fmt.Sprintf("ending the tie of %s to %s", d.TigerOpsID, d.IncidentID)
 		if err := t.must(what, `INSERT OR REPLACE INTO former_link (`+linkColumns+`, dropped_at)
-			SELECT `+linkColumns+`, ? FROM link WHERE tigerops_incident_id = ? AND incident_id = ?`, t.now, d.TigerOpsID, d.IncidentID); err != nil {
+			SELECT `+linkColumns+`, ?1 FROM link WHERE tigerops_incident_id = ?2 AND (incident_id = ?3 OR beside = 1)
+			AND EXISTS (SELECT 1 FROM link WHERE tigerops_incident_id = ?2 AND incident_id = ?3 AND beside = 0)
+			ORDER BY beside DESC`, t.now, d.TigerOpsID, d.IncidentID); err != nil { // the one in step last: it is the newest
 			return err
 		}
 		if err := t.must(what, `DELETE FROM link WHERE tigerops_incident_id = ?`, d.TigerOpsID); err != nil {
@@ -231,14 +233,14 @@ func (t *tx) ties(c *Commit) error {
 		if !l.CreatedAt.IsZero() {
 			created = formatTime(l.CreatedAt)
 		}
-		if _, err := t.exec(`INSERT INTO link (`+linkColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		if _, err := t.exec(`INSERT INTO link (`+linkRow+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 			ON CONFLICT DO UPDATE SET incident_id = excluded.incident_id, reference = excluded.reference, permalink = excluded.permalink,
 				origin = excluded.origin, alert_id = excluded.alert_id, generation = excluded.generation, agreed = excluded.agreed,
 				pushed = excluded.pushed, incident_io_status = excluded.incident_io_status, incident_io_category = excluded.incident_io_category,
 				incident_io_severity = excluded.incident_io_severity, tigerops_status = excluded.tigerops_status,
-				tigerops_severity = excluded.tigerops_severity, updated_at = excluded.updated_at, closed = excluded.closed`,
+				tigerops_severity = excluded.tigerops_severity, updated_at = excluded.updated_at, closed = excluded.closed, beside = excluded.beside`,
 			l.TigerOpsID, l.IncidentID, l.Reference, l.Permalink, l.Origin, l.AlertID, l.Generation, object(l.Agreed), object(l.Pushed),
-			l.Status, l.Category, l.Severity, l.TigerOpsStatus, l.TigerOpsSeverity, created, t.now, l.Closed); err != nil {
+			l.Status, l.Category, l.Severity, l.TigerOpsStatus, l.TigerOpsSeverity, created, t.now, l.Closed, l.Beside); err != nil {
 			return fmt.Errorf("tying %s to %s: %w", l.TigerOpsID, l.IncidentID, err)
 		}
 	}

@@ -8,10 +8,16 @@ import (
 const linkColumns = `tigerops_incident_id, incident_id, reference, permalink, origin, alert_id, generation, agreed, pushed,
 	incident_io_status, incident_io_category, incident_io_severity, tigerops_status, tigerops_severity, created_at, updated_at, closed`
 
+// linkRow and formerRow are what a Link is read from.
+const (
+	linkRow   = linkColumns + `, beside`
+	formerRow = linkColumns + `, 0`
+)
+
 func (l *Link) fields() []any {
 	return []any{&l.TigerOpsID, &l.IncidentID, &l.Reference, &l.Permalink, &l.Origin, &l.AlertID, &l.Generation,
 		dbText[[]byte]{&l.Agreed}, dbText[[]byte]{&l.Pushed}, &l.Status, &l.Category, &l.Severity, &l.TigerOpsStatus, &l.TigerOpsSeverity,
-		dbTime{&l.CreatedAt}, dbTime{&l.UpdatedAt}, &l.Closed}
+		dbTime{&l.CreatedAt}, dbTime{&l.UpdatedAt}, &l.Closed, &l.Beside}
 }
 
 // IncidentState reads what TigerOps has told of an incident so far, as the JSON that Commit was given.
@@ -21,10 +27,10 @@ func (s *Store) IncidentState(ctx context.Context, tigeropsID string) (state []b
 	return state, ok, err
 }
 
-// Link reads the tie of a TigerOps incident; nil where it has none.
+// Link reads the tie of a TigerOps incident that is kept in step; nil where it has none.
 func (s *Store) Link(ctx context.Context, tigeropsID string) (*Link, error) {
 	var l Link
-	found, err := s.one(ctx, "reading a link", `SELECT `+linkColumns+` FROM link WHERE tigerops_incident_id = ?`, []any{tigeropsID}, l.fields()...)
+	found, err := s.one(ctx, "reading a link", `SELECT `+linkRow+` FROM link WHERE tigerops_incident_id = ? AND beside = 0`, []any{tigeropsID}, l.fields()...)
 	if err != nil || !found {
 		return nil, err
 	}
@@ -34,28 +40,34 @@ func (s *Store) Link(ctx context.Context, tigeropsID string) (*Link, error) {
 // LinksOf reads the ties of an incident.io incident, oldest first.
 func (s *Store) LinksOf(ctx context.Context, incidentID string) ([]Link, error) {
 	return all(ctx, s, "reading the links of an incident", (*Link).fields,
-		`SELECT `+linkColumns+` FROM link WHERE incident_id = ? ORDER BY created_at, rowid`, incidentID)
+		`SELECT `+linkRow+` FROM link WHERE incident_id = ? ORDER BY created_at, rowid`, incidentID)
+}
+
+// LinksBeside reads the ties of a TigerOps incident beside the one that is kept in step, oldest first.
+func (s *Store) LinksBeside(ctx context.Context, tigeropsID string) ([]Link, error) {
+	return all(ctx, s, "reading the links beside", (*Link).fields,
+		`SELECT `+linkRow+` FROM link WHERE tigerops_incident_id = ? AND beside = 1 ORDER BY created_at, rowid`, tigeropsID)
 }
 
 // OpenLinks reads the ties whose incidents are not closed.
 func (s *Store) OpenLinks(ctx context.Context) ([]Link, error) {
 	return all(ctx, s, "reading the open links", (*Link).fields,
-		`SELECT `+linkColumns+` FROM link WHERE closed = 0 ORDER BY created_at, rowid`)
+		`SELECT `+linkRow+` FROM link WHERE closed = 0 ORDER BY created_at, rowid`)
 }
 
 // FormerLinks reads the ties that a reopen ended, newest first. With an empty id it reads those of every incident.
 func (s *Store) FormerLinks(ctx context.Context, tigeropsID string) ([]Link, error) {
-	return all(ctx, s, "reading the former links", (*Link).fields, `SELECT `+linkColumns+` FROM former_link
+	return all(ctx, s, "reading the former links", (*Link).fields, `SELECT `+formerRow+` FROM former_link
 		WHERE ?1 = '' OR tigerops_incident_id = ?1 ORDER BY dropped_at DESC, rowid DESC`, tigeropsID)
 }
 
 // FindLinks finds ties, present ones before former ones, by a TigerOps id, an incident.io id or a reference such as
 // INC-123, whatever its case.
 func (s *Store) FindLinks(ctx context.Context, name string) ([]Link, error) {
-	return all(ctx, s, "looking for "+name, (*Link).fields, `SELECT * FROM (SELECT `+linkColumns+` FROM link
-		WHERE tigerops_incident_id = ?1 OR incident_id = ?1 OR reference = ?1 COLLATE NOCASE ORDER BY created_at)
-		UNION ALL SELECT * FROM (SELECT `+linkColumns+` FROM former_link
-		WHERE tigerops_incident_id = ?1 OR incident_id = ?1 OR reference = ?1 COLLATE NOCASE ORDER BY dropped_at DESC)`, name)
+	return all(ctx, s, "looking for "+name, (*Link).fields, `SELECT * FROM (SELECT `+linkRow+` FROM link
+		WHERE tigerops_incident_id = ?1 OR incident_id = ?1 OR reference = ?1 COLLATE NOCASE ORDER BY beside, created_at)
+		UNION ALL SELECT * FROM (SELECT `+formerRow+` FROM former_link
+		WHERE tigerops_incident_id = ?1 OR incident_id = ?1 OR reference = ?1 COLLATE NOCASE ORDER BY dropped_at DESC, rowid DESC)`, name)
 }
 
 const stepColumns = `d.outbox_id, d.step, d.call, d.idempotency_key, d.method, d.path, d.request, d.effect, d.mark, d.folded, d.state,

@@ -106,6 +106,7 @@ type Link struct {
 	CreatedAt        time.Time // zero in a Commit: now, or what the row has
 	UpdatedAt        time.Time // written by Commit
 	Closed           bool
+	Beside           bool // a second incident of the same alert: another link of the TigerOps incident is kept in step
 }
 
 // Step is a row of the ledger: one request to incident.io, frozen before it is sent.
