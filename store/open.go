@@ -116,35 +116,35 @@ func (s *Store) prepare(ctx context.Context, version, latest int) (err error) {
 	if s.sharing, err = prepareDir(s.o.Path, s.o.Group); err != nil {
 		return err
 	}
-	files := []string{s.o.Path, s.o.Path + "-wal", s.o.Path + "-shm", s.o.Path + ".lock"}
-	if s.o.Owner {
+	inUse := false
+	switch {
+	case s.o.Owner:
 		if s.lock, err = takeOwnership(ctx, s.o, s.sharing, ownerPatience); err != nil {
 			return err
 		}
-	} else if version < latest {
+	case version < latest:
 		lock, err := takeOwnership(ctx, s.o, s.sharing, s.o.patience)
-		if errors.Is(err, ErrInUse) {
-			// The holder may have migrated it in the meantime.
-			if version, err := peek(ctx, s.o.driver, s.o.Path, latest); err != nil || version == latest {
-				return err
-			}
+		if err == nil {
+			defer lock.Close()
+		} else if !errors.Is(err, ErrInUse) {
+			return err
+		}
+		inUse = err != nil
+	}
+	if version < latest {
+		// Whoever held the file may have migrated it in the meantime; if not, it is his to do.
+		if version, err = peek(ctx, s.o.driver, s.o.Path, latest); err != nil {
+			return err
+		}
+		if version < latest && inUse {
 			return fmt.Errorf("%s has schema version %d, this program needs %d, and an older agent runs on it: restart the agent: %w",
 				s.o.Path, max(version, 0), latest, ErrOlder)
 		}
-		if err != nil {
-			return err
-		}
-		defer lock.Close()
-	} else {
-		return s.sharing.share(files...)
-	}
-	if version, err = peek(ctx, s.o.driver, s.o.Path, latest); err != nil {
-		return err
 	}
 	if err := s.sharing.create(s.o.Path); err != nil {
 		return fmt.Errorf("creating the database: %w", err)
 	}
-	if err := s.sharing.share(files...); err != nil {
+	if err := s.sharing.share(s.o.Path, s.o.Path+"-wal", s.o.Path+"-shm", s.o.Path+".lock"); err != nil {
 		return err
 	}
 	if version < latest {

@@ -9,6 +9,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -398,4 +399,33 @@ func sameFiles(t testing.TB, got, want map[string]string) {
 			t.Errorf("%s was made", name)
 		}
 	}
+}
+
+// A look at the file from the process that has it open must not cost it its locks.
+func TestOpeningTheFileAgainInTheSameProcessKeepsItsLocks(t *testing.T) {
+	t.Parallel()
+	if _, err := os.Stat("/proc/locks"); err != nil {
+		t.Skip("the kernel does not tell its locks here:", err)
+	}
+	o := ready(t)
+	open(t, o)
+	inode := fmt.Sprint(":", must[fs.FileInfo](t)(os.Stat(o.Path)).Sys().(*syscall.Stat_t).Ino, " ")
+	locks := func() (n int) {
+		for line := range strings.Lines(bytesOf(t, "/proc/locks")) {
+			if strings.Contains(line, inode) {
+				n++
+			}
+		}
+		return n
+	}
+	before := locks()
+	if before == 0 {
+		t.Fatal("the open file has no lock")
+	}
+	if _, err := store.Open(ctx, o); !errors.Is(err, store.ErrInUse) {
+		t.Fatal(err)
+	}
+	o.ReadOnly = true
+	ok(t, open(t, o).Close())
+	equal(t, "locks", locks(), before)
 }
