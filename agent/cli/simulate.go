@@ -32,13 +32,13 @@ people do in incident.io, and what goes wrong there, is played through calls bel
 			if err != nil {
 				return err
 			}
-			key := s.Key
-			if key == "" {
-				key = "as configured"
-			}
 			a.print("incident.io, simulated, answers at %s until interrupted", s.URL)
-			a.print("INCIDENT_IO_API_URL=%s", s.URL)
-			a.print("INCIDENT_IO_API_KEY=%s", key)
+			a.print("give the agent INCIDENT_IO_API_URL=%s", s.URL)
+			if s.Key == "" {
+				a.print("and the API key that is configured here")
+			} else {
+				a.print("and INCIDENT_IO_API_KEY=%s", s.Key)
+			}
 			if s.WebhookURL != "" {
 				a.print("webhooks go to %s", s.WebhookURL)
 			} else {
