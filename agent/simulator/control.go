@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -118,7 +119,9 @@ func found[T any](v T, err error) (any, error) {
 func (s *Simulator) writeControl(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	if _, err := w.Write(append(mustJSON(v), '\n')); err != nil {
+	var readable bytes.Buffer
+	_ = json.Indent(&readable, mustJSON(v), "", "  ") // for the person with curl; what mustJSON gives is JSON
+	if _, err := w.Write(append(readable.Bytes(), '\n')); err != nil {
 		s.log.Debug("control answer not taken", "error", err)
 	}
 }
