@@ -267,7 +267,7 @@ func (d *demo) takeInbox(ctx context.Context) (types []string, err error) {
 }
 
 func (d *demo) line(direction, what, words string) {
-	d.tell(strings.TrimRight(fmt.Sprintf("%s  %-24s %s", direction, what, words), " "))
+	d.tell(strings.TrimRight(fmt.Sprintf("%s  %-25s %s", direction, what, words), " "))
 }
 
 // post sends to the agent's local listener. A status of 0 is any good one.
