@@ -86,6 +86,12 @@ func (a *Agent) pushOnce(ctx context.Context) (next time.Duration, err error) {
 			if paused {
 				a.in.resume()
 			}
+			// One that an earlier round put off may be due before any of this one.
+			if due, err := a.st.NextPush(ctx); err != nil {
+				return 0, err
+			} else if !due.IsZero() {
+				next = min(next, max(time.Until(due), 0))
+			}
 			return next, nil
 		}
 		soonest, stop, err := a.pushAll(ctx, c, heads)

@@ -202,6 +202,24 @@ func TestPushKeepsOrderPerIncidentAndRetries(t *testing.T) {
 	}
 }
 
+// Whatever wakes the push meanwhile, a change that was put off is tried again when its backoff is over.
+func TestPushLooksAgainWhenAChangeThatWasPutOffIsDue(t *testing.T) {
+	t.Parallel()
+	w, s := newPushWorld(t)
+	w.a.cfg.Load().BackoffInitial, w.a.cfg.Load().BackoffMax = 5*time.Second, 5*time.Second
+	s.says(func(row) (int, string) { return 503, "" })
+	w.tell("TIG-1", "incident.resolved")
+	w.push()
+	if next := w.push(); next <= 0 || next > 5*time.Second {
+		t.Errorf("looks again in %s, want within the backoff of 5s", next)
+	}
+	s.says(func(row) (int, string) { return 204, "" })
+	w.tell("TIG-2", "incident.resolved")
+	if next := w.push(); next <= 0 || next > 5*time.Second {
+		t.Errorf("looks again in %s after another was taken, want within the backoff of 5s", next)
+	}
+}
+
 func TestPushOfAPortNobodyListensOnIsRetried(t *testing.T) {
 	t.Parallel()
 	w, s := newPushWorld(t)

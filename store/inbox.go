@@ -51,6 +51,13 @@ func (s *Store) Inbox(ctx context.Context, q InboxQuery) ([]InboxEntry, error) {
 		FROM `+from+` WHERE `+where+` ORDER BY i.id LIMIT ?`, append(args, limitOr100(q.Limit))...)
 }
 
+// NextPush tells when the first of the changes that are put off is due; the zero time if none is.
+func (s *Store) NextPush(ctx context.Context) (due time.Time, err error) {
+	_, err = s.one(ctx, "reading when a change is due", `SELECT min(next_attempt_at) FROM inbox INDEXED BY inbox_pending
+		WHERE state = 'pending' AND next_attempt_at > ?`, []any{formatTime(time.Now())}, dbTime{&due})
+	return due, err
+}
+
 func limitOr100(limit int) int {
 	if limit <= 0 {
 		return 100
