@@ -180,6 +180,9 @@ func (a *Agent) Reload() error {
 	a.up.setLimit(c.RateLimit)
 	a.dir.forget()
 	a.log.Info("configuration reloaded")
+	if len(c.WebhookSecrets) > 0 && a.edges.webhookAddr() == "" {
+		a.log.Warn("there is a webhook secret now, but the webhook port is opened at a start only", "mend", "restart the agent")
+	}
 	a.up.hurry() // a new key may be what was missing
 	return nil
 }
