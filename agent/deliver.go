@@ -325,7 +325,9 @@ func (d *delivery) lookFirst(ctx context.Context, ledger []store.Step) (v verdic
 			return verdict{}, false, nil // its own declaration, a moment ago
 		}
 	}
-	remote, r, err := d.a.look(ctx, d.link.IncidentID, lookOptions{Source: "delivery", Urgent: d.urgent})
+	// Before a reopen it may be the last look at the incident.
+	full := d.event.Type == mapping.IncidentReopened
+	remote, r, err := d.a.look(ctx, d.link.IncidentID, lookOptions{Source: "delivery", Urgent: d.urgent, Full: full})
 	if err != nil {
 		return verdict{}, true, fmt.Errorf("look at %s: %w", d.link.Reference, err)
 	}
@@ -417,6 +419,11 @@ func (d *delivery) input(ctx context.Context, ledger []store.Step) (in mapping.I
 		in.Tie = &tie
 		if d.event.Type == mapping.IncidentResolved || d.state.Incident.Status != tie.Pushed.Status {
 			if in.Siblings, err = d.siblings(ctx); err != nil {
+				return in, verdict{}, true, err
+			}
+		}
+		if d.event.Type == mapping.IncidentResolved {
+			if in.Beside, err = d.beside(ctx); err != nil {
 				return in, verdict{}, true, err
 			}
 		}

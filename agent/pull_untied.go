@@ -50,10 +50,8 @@ func (a *Agent) pullUntied(ctx context.Context, b *batch, ties *tieIndex) (done 
 		return false, err
 	case r.Class != incidentio.Done:
 		return a.unsettled(ctx, b, "look for the alerts of the incident", r)
-	case tied:
+	case tied, late:
 		return a.pullIncident(ctx, b, ties)
-	case late:
-		return a.endHooks(ctx, b, store.WebhookDone, "")
 	case b.young(a.now()) && ties.loose():
 		a.in.pullLater(b.key, routeAgain)
 		return false, nil
@@ -123,8 +121,8 @@ func (a *Agent) declaring(ctx context.Context, tigeropsID string) (bool, error) 
 }
 
 // tieRouted ties the TigerOps incidents whose alerts an alert route brought to an incident, if there are any. The result
-// is Done unless incident.io could not be asked. A TigerOps incident that is tied elsewhere already keeps its tie, since
-// incidents can't be merged through the API: TigerOps is told of the second one, and late says so.
+// is Done unless incident.io could not be asked. A TigerOps incident that is tied elsewhere already keeps that tie, since
+// incidents can't be merged through the API: the second one is tied beside it, and late says so.
 func (a *Agent) tieRouted(ctx context.Context, incidentID string, ties *tieIndex, source string) (tied, late bool, r incidentio.Result, err error) {
 	done := incidentio.Result{Class: incidentio.Done}
 	if a.cfg.Load().Rules.AlertSource == "" {
@@ -176,38 +174,12 @@ func (a *Agent) tieRouted(ctx context.Context, incidentID string, ties *tieIndex
 			tied = true
 		default:
 			late = true
-			if r, err := a.tellLate(ctx, *link, incidentID, source); err != nil || r.Class != incidentio.Done {
+			if r, err := a.tieBeside(ctx, *link, incidentID, source); err != nil || r.Class != incidentio.Done {
 				return tied, late, r, err
 			}
 		}
 	}
 	return tied, late, done, nil
-}
-
-// tellLate tells TigerOps of an incident that an alert route made of its alert after the agent had tied another one.
-func (a *Agent) tellLate(ctx context.Context, link store.Link, incidentID, source string) (incidentio.Result, error) {
-	remote, r := a.fetchIncident(ctx, incidentID, false)
-	if r.Class != incidentio.Done {
-		return r, nil
-	}
-	tie := mapping.Tie{TigerOpsID: link.TigerOpsID, IncidentID: incidentID, Origin: originAlertRoute}
-	change := mapping.LinkedChange(tie, remote, source)
-	change.Message = fmt.Sprintf("An alert route made %s of this incident's alert after %s had been tied. Incidents can't be merged through incident.io's API: "+
-		"%s stays the one that is kept in step; merge %s into it by hand.", remote.Reference, link.Reference, link.Reference, remote.Reference)
-	rows, err := inboxRows([]mapping.Change{change})
-	if err != nil {
-		return r, err
-	}
-	ids, err := a.st.Commit(ctx, store.Commit{Why: "tell of a second incident", Inbox: rows})
-	if err != nil {
-		return r, fmt.Errorf("tell of %s: %w", remote.Reference, err)
-	}
-	if len(ids) > 0 && ids[0] != 0 {
-		a.log.Warn("an alert route made a second incident of an alert", "incident", link.TigerOpsID, "tied", link.Reference, "second", remote.Reference,
-			"mend", "merge them in incident.io, or give the route more time by alert_route_wait")
-		a.told([]mapping.Change{change})
-	}
-	return r, nil
 }
 
 // tieIndex finds the TigerOps incident of an alert by its deduplication key. It is made when it is first asked.
@@ -263,6 +235,9 @@ func (t *tieIndex) load(ctx context.Context) {
 			return
 		}
 		for _, l := range links {
+			if l.Beside {
+				continue
+			}
 			t.byKey[mapping.AlertKey(l.TigerOpsID, l.Generation)] = alertOwner{l.TigerOpsID, l.Generation, l.IncidentID}
 		}
 	})

@@ -378,15 +378,17 @@ func (a *Agent) ageOut(ctx context.Context, l store.Link, now time.Time) (bool, 
 		return false, err
 	}
 	defer unlock()
-	fresh, err := a.st.Link(ctx, l.TigerOpsID)
+	links, err := a.st.LinksOf(ctx, l.IncidentID)
 	if err != nil {
-		return false, fmt.Errorf("read the link of %s: %w", l.TigerOpsID, err)
+		return false, fmt.Errorf("read the links of %s: %w", l.Reference, err)
 	}
-	if fresh == nil || fresh.IncidentID != l.IncidentID || string(fresh.Agreed) != string(l.Agreed) {
+	i := slices.IndexFunc(links, func(x store.Link) bool { return x.TigerOpsID == l.TigerOpsID })
+	if i < 0 || string(links[i].Agreed) != string(l.Agreed) {
 		return false, nil
 	}
+	fresh := links[i]
 	fresh.Closed = true
-	if _, err := a.st.Commit(ctx, store.Commit{Why: "no longer polled", Links: []store.Link{*fresh}}); err != nil {
+	if _, err := a.st.Commit(ctx, store.Commit{Why: "no longer polled", Links: []store.Link{fresh}}); err != nil {
 		return false, fmt.Errorf("end the polling of %s: %w", l.Reference, err)
 	}
 	return true, nil

@@ -229,7 +229,7 @@ func (d *delivery) done(ctx context.Context, req mapping.Request, r incidentio.R
 	case mapping.AlertEvent:
 		d.alerted(req, &c)
 	default:
-		if d.link != nil {
+		if d.link != nil && !isBeside(req.Name) {
 			if err := d.agree(ctx, req.Effect, r, &c); err != nil {
 				return verdict{}, true, err
 			}
@@ -352,7 +352,9 @@ func (d *delivery) refused(ctx context.Context, req mapping.Request, r incidenti
 		return d.leaveOut(ctx, req, r, "alert not sent: "+r.Error())
 	}
 	if r.Status == http.StatusNotFound && r.Field == "" {
-		if other, warning, ok := mapping.Fallback(req, in); ok {
+		there := in
+		there.Tie = tieFor(req, in)
+		if other, warning, ok := mapping.Fallback(req, there); ok {
 			gone, v, wait, err := d.callGone(ctx)
 			if wait || err != nil {
 				return v, true, err
@@ -416,7 +418,7 @@ func (d *delivery) fresh(warnings []string) string {
 
 // optional steps only tell people something beside the event itself: refusing one costs a warning, not the event.
 func optional(step string) bool {
-	return strings.HasPrefix(step, "timeline.note") || step == "attach.tell"
+	return strings.HasPrefix(step, "timeline.note") || step == "attach.tell" || isBeside(step)
 }
 
 // callGone says whether a 404 means that the account lacks the call: the incident itself is there.

@@ -71,6 +71,7 @@ type Input struct {
 	State    State  // and with it
 	Tie      *Tie   // nil: not tied
 	Former   *Tie   // the tie before a reopen, named by the new incident
+	Beside   []Tie  // ties to further incidents that alert routes made of its alert, to be ended together with Tie's
 	Siblings int    // other TigerOps incidents tied to the same incident.io incident and not resolved
 	AlertID  string // incident.io's alert, once it was looked up
 	// AlertFired says that the alert of State.Generation was fired and not resolved yet.

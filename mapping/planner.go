@@ -90,6 +90,7 @@ func (p *planner) incident() {
 		p.escalate()
 	case IncidentResolved:
 		p.resolve()
+		p.resolveBeside()
 	case IncidentReopened:
 		p.reopen()
 	case InvestigationStep, AnomalyDetected, SLOBreached:
