@@ -168,7 +168,7 @@ func (a *Agent) settlePush(ctx context.Context, c *Config, e store.InboxEntry, p
 		a.log.Warn("TigerOps rejected a change", "change", e.ID, "type", e.Type, "incident", e.TigerOpsID, "reason", p.reason)
 	case pushPauses:
 		a.in.pause(c, p.reason)
-		a.in.tell.failed(levelError, "push", "the push to TigerOps pauses", "reason", p.reason, "mend", "set TIGEROPS_APPLY_URL and TIGEROPS_APPLY_SECRET right, then send SIGHUP")
+		a.in.tell.failed(levelError, "push", "the push to TigerOps pauses", "reason", p.reason, "mend", "set TIGEROPS_APPLY_URL and TIGEROPS_APPLY_SECRET right, then restart the agent (a secret in a file needs SIGHUP only)")
 	default:
 		wait = max(delay(c.BackoffInitial, c.BackoffMax, e.Attempts+1), p.after)
 		if err = a.st.PushDefer(ctx, e.ID, a.now().Add(wait), p.reason); err != nil {

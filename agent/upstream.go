@@ -294,7 +294,7 @@ func (u *upstream) adaptLocked(scopeName string, r incidentio.Rate, now time.Tim
 func (u *upstream) setRefusedLocked(why string, now time.Time) {
 	if u.refused == "" {
 		u.since = now
-		u.log.Error("pausing everything towards incident.io", "reason", why, "mend", "give the agent a valid API key (INCIDENT_IO_API_KEY), then send SIGHUP")
+		u.log.Error("pausing everything towards incident.io", "reason", why, "mend", "give the agent a valid API key: one in the file that INCIDENT_IO_API_KEY_FILE names is found by itself, one in the environment needs a restart")
 	}
 	u.refused = why
 	u.tellLocked()
