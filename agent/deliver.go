@@ -145,7 +145,14 @@ func (d *delivery) step(ctx context.Context) (v verdict, finished bool, err erro
 	if wait || err != nil {
 		return v, true, err
 	}
+	pending := ""
+	for email, why := range in.Directory.UsersPending {
+		pending = "waiting until " + email + " can be looked up: " + why
+	}
 	if in.Tie != nil && in.Tie.Origin == originAttached && in.Tie.Pushed.IsZero() {
+		if pending != "" {
+			return d.waitFor(ctx, pending)
+		}
 		return d.introduce(ctx, in, ledger)
 	}
 	out := mapping.Plan(in)
@@ -166,6 +173,8 @@ func (d *delivery) step(ctx context.Context) (v verdict, finished bool, err erro
 	case out.Park != "":
 		v, err = d.park(ctx, out.Park)
 		return v, true, err
+	case pending != "" && !ahead(out.Next):
+		return d.waitFor(ctx, pending)
 	case len(out.Next) == 0:
 		return d.finish(ctx, out, ledger)
 	case a.cfg.Load().DryRun:
@@ -209,6 +218,23 @@ func (d *delivery) mayBeRouted(in mapping.Input, out mapping.Outcome, ledger []s
 // do: an alert is confirmed, a declaration and an option change what the plan goes by.
 func endsWith(c mapping.Call) bool {
 	return c != mapping.AlertEvent && c != mapping.CreateIncident && c != mapping.CreateOption
+}
+
+// ahead says whether what comes next is too urgent to wait until somebody can be looked up.
+func ahead(next []mapping.Request) bool {
+	return len(next) > 0 && (next[0].Call == mapping.AlertEvent || next[0].Call == mapping.CreateIncident || next[0].Call == mapping.CreateEscalation)
+}
+
+// waitFor puts the event off for a moment, uncharged.
+func (d *delivery) waitFor(ctx context.Context, reason string) (verdict, bool, error) {
+	next := d.a.now().Add(delay(200*time.Millisecond, 5*time.Second, d.lane.countTry()))
+	_, err := d.a.st.Commit(ctx, store.Commit{Why: "wait", Defer: &store.Defer{
+		OutboxID: d.ev.ID, Attempts: d.ev.Attempts, Next: next, Charged: d.ev.Charged, FirstAttempt: d.ev.FirstAttempt, Reason: oneLine(reason, 500),
+	}})
+	if err != nil {
+		return verdict{}, true, fmt.Errorf("write down the delay: %w", err)
+	}
+	return verdict{retryAt: next}, true, nil
 }
 
 // lockIncident takes the lock that both directions share: the incident.io incident's once it is known, the TigerOps

@@ -20,6 +20,13 @@ const (
 	directoryFor = 10 * time.Minute
 	// directoryRetry is the wait after a read that did not succeed while an older copy serves.
 	directoryRetry = 30 * time.Second
+	// directoryPartial is how old a copy gets of which a part was forbidden: a role that the key lacked for a moment is
+	// not to be missed for longer.
+	directoryPartial = time.Minute
+	// lookupAgain is the wait between two lookups of a person that fail in a way that may pass, and lookupPatience for how
+	// long events wait for one until they go on without that person.
+	lookupAgain    = time.Second
+	lookupPatience = time.Minute
 	// missingFor is how long a call that the account answered 404 to is not tried again.
 	missingFor = time.Hour
 )
@@ -27,7 +34,8 @@ const (
 // directory is what the agent knows of the incident.io account: read once, kept for directoryFor, and kept for longer
 // while incident.io can't be read, since an old copy is better than none. What it hands out is never changed afterwards.
 type directory struct {
-	a *Agent
+	a        *Agent
+	patience time.Duration
 
 	reading chan struct{} // holds a token while somebody reads, so that callers who come meanwhile share the outcome
 	early   *rate.Limiter // for reads before the time is up
@@ -45,10 +53,26 @@ type directory struct {
 
 // lookedUp is a user by email: there, not in the account, or not known because the lookup failed.
 type lookedUp struct {
-	user mapping.User
-	ok   bool
-	why  string
-	at   time.Time
+	user  mapping.User
+	ok    bool
+	why   string
+	at    time.Time
+	until time.Time // when failures that may pass count as a failure for good; zero where there are none
+}
+
+// pending says that the lookup failed, and that it is worth waiting for the next.
+func (u lookedUp) pending() bool { return time.Now().Before(u.until) }
+
+// serves says that the answer is new enough.
+func (u lookedUp) serves() bool {
+	switch age := time.Since(u.at); {
+	case u.why == "":
+		return age < directoryFor
+	case u.pending():
+		return age < lookupAgain
+	default:
+		return age < directoryRetry
+	}
 }
 
 // listed holds the entries of a catalog type.
@@ -70,7 +94,7 @@ func (e *directoryError) Unwrap() error { return e.result.Err }
 
 func newDirectory(a *Agent) *directory {
 	return &directory{
-		a: a, reading: make(chan struct{}, 1), early: rate.NewLimiter(rate.Every(10*time.Second), 5),
+		a: a, patience: lookupPatience, reading: make(chan struct{}, 1), early: rate.NewLimiter(rate.Every(10*time.Second), 5),
 		users: make(map[string]lookedUp), entries: make(map[string]listed), gone: make(map[string]time.Time),
 	}
 }
@@ -162,13 +186,17 @@ func (d *directory) read(ctx context.Context, force bool) (*mapping.Directory, e
 		return nil, ctx.Err()
 	}
 	d.mu.Lock()
+	older := d.known
 	shared := d.known != nil && (d.readAt.After(asked) || !force && time.Since(d.readAt) < directoryFor)
 	d.mu.Unlock()
 	if !shared {
-		fresh, err := d.load(ctx)
+		fresh, err := d.load(ctx, older)
 		d.mu.Lock()
 		if err == nil {
 			d.known, d.readAt, d.retryAt = fresh.Directory, time.Now(), time.Time{}
+			if fresh.partial {
+				d.readAt = d.readAt.Add(directoryPartial - directoryFor)
+			}
 			d.name, d.org = fresh.keyName, fresh.org
 			if force {
 				clear(d.entries)
@@ -196,56 +224,41 @@ func (d *directory) read(ctx context.Context, force bool) (*mapping.Directory, e
 type account struct {
 	*mapping.Directory
 	keyName, org string
+	partial      bool // something was forbidden
 }
 
-// load asks incident.io for everything that plans need: a handful of requests.
-func (d *directory) load(ctx context.Context) (account, error) {
+// load asks incident.io for everything that plans need: a handful of requests. older, if there is one, serves for what
+// is forbidden.
+func (d *directory) load(ctx context.Context, older *mapping.Directory) (account, error) {
 	acc := account{Directory: &mapping.Directory{}}
+	if older == nil {
+		older = &mapping.Directory{}
+	}
 	var failed *directoryError
-	ask := func(what string, do func(context.Context) incidentio.Result) bool {
+	ask := func(what string, do func(context.Context) incidentio.Result) {
 		if failed != nil {
-			return false
+			return
 		}
 		switch r := d.a.call(ctx, true, do); {
 		case r.Class == incidentio.Done:
-			return true
 		case r.Class == incidentio.Refused, r.Class == incidentio.Unauthorized && r.Status == http.StatusForbidden:
 			// An account without this, or a key that may not read it: what is mapped onto it is left out, the incident
 			// is not (P6).
+			acc.partial = acc.partial || r.Class == incidentio.Unauthorized
 			d.a.in.tell.failed(levelWarn, "directory of "+what, "incident.io does not give its "+what+"; what is mapped onto them is left out", "error", r.Error())
 		default:
 			failed = &directoryError{what, r}
 		}
-		return false
 	}
-	ask("severities", func(ctx context.Context) incidentio.Result {
-		list, r := d.a.io.Severities(ctx)
-		acc.Severities = convert(list, func(s incidentio.Severity) mapping.Severity { return *severityOf(&s) })
-		return r
+	io := d.a.io
+	acc.Severities = part(ask, "severities", older.Severities, io.Severities, func(s incidentio.Severity) mapping.Severity { return *severityOf(&s) })
+	acc.Statuses = part(ask, "incident statuses", older.Statuses, io.Statuses, statusOf)
+	acc.Types = part(ask, "incident types", older.Types, io.Types, func(t incidentio.IncidentType) mapping.IncidentType {
+		return mapping.IncidentType{ID: t.ID, Name: t.Name, Default: t.IsDefault}
 	})
-	ask("incident statuses", func(ctx context.Context) incidentio.Result {
-		list, r := d.a.io.Statuses(ctx)
-		acc.Statuses = convert(list, statusOf)
-		return r
-	})
-	ask("incident types", func(ctx context.Context) incidentio.Result {
-		list, r := d.a.io.Types(ctx)
-		acc.Types = convert(list, func(t incidentio.IncidentType) mapping.IncidentType {
-			return mapping.IncidentType{ID: t.ID, Name: t.Name, Default: t.IsDefault}
-		})
-		return r
-	})
-	ask("incident roles", func(ctx context.Context) incidentio.Result {
-		list, r := d.a.io.Roles(ctx)
-		acc.Roles = convert(list, roleOf)
-		return r
-	})
-	ask("custom fields", func(ctx context.Context) incidentio.Result {
-		list, r := d.a.io.CustomFields(ctx)
-		acc.Fields = convert(list, func(f incidentio.CustomField) mapping.Field {
-			return mapping.Field{ID: f.ID, Name: f.Name, Type: f.Type, CatalogType: f.CatalogTypeID}
-		})
-		return r
+	acc.Roles = part(ask, "incident roles", older.Roles, io.Roles, roleOf)
+	acc.Fields = part(ask, "custom fields", older.Fields, io.CustomFields, func(f incidentio.CustomField) mapping.Field {
+		return mapping.Field{ID: f.ID, Name: f.Name, Type: f.Type, CatalogType: f.CatalogTypeID}
 	})
 	used := d.fieldsInUse()
 	for i := range acc.Fields {
@@ -253,10 +266,13 @@ func (d *directory) load(ctx context.Context) (account, error) {
 		if !strings.HasSuffix(f.Type, "_select") || f.CatalogType != "" || !used(f) {
 			continue
 		}
-		ask("options of the custom field "+f.Name, func(ctx context.Context) incidentio.Result {
-			list, r := d.a.io.FieldOptions(ctx, f.ID)
-			f.Options = convert(list, func(o incidentio.Option) mapping.Option { return mapping.Option{ID: o.ID, Value: o.Value} })
-			return r
+		var had []mapping.Option
+		if i := slices.IndexFunc(older.Fields, func(o mapping.Field) bool { return o.ID == f.ID }); i >= 0 {
+			had = older.Fields[i].Options
+		}
+		options := func(ctx context.Context) ([]incidentio.Option, incidentio.Result) { return io.FieldOptions(ctx, f.ID) }
+		f.Options = part(ask, "options of the custom field "+f.Name, had, options, func(o incidentio.Option) mapping.Option {
+			return mapping.Option{ID: o.ID, Value: o.Value}
 		})
 	}
 	ask("own name for the API key", func(ctx context.Context) incidentio.Result {
@@ -268,6 +284,20 @@ func (d *directory) load(ctx context.Context) (account, error) {
 		return account{}, failed
 	}
 	return acc, nil
+}
+
+// part reads a list of the account's; where it is not given it is the older one.
+func part[T, M any](ask func(string, func(context.Context) incidentio.Result), what string, older []M,
+	read func(context.Context) ([]T, incidentio.Result), one func(T) M) []M {
+	list := slices.Clone(older)
+	ask(what, func(ctx context.Context) incidentio.Result {
+		found, r := read(ctx)
+		if r.Class == incidentio.Done {
+			list = convert(found, one)
+		}
+		return r
+	})
+	return list
 }
 
 // fieldsInUse says which custom fields the configuration names, by id or name: only their options are read.
@@ -288,13 +318,15 @@ func slugOf(dashboard string) string {
 }
 
 // want is get with the users and catalog entries that a plan will look for. A lookup that failed is told in
-// UsersUnknown; entries that could not be read are the older ones, else an error.
+// UsersPending where it is worth waiting for the next, else in UsersUnknown; entries that could not be read are the
+// older ones, else an error.
 func (d *directory) want(ctx context.Context, n mapping.Needs) (*mapping.Directory, error) {
 	view, err := d.get(ctx)
 	if err != nil {
 		return nil, err
 	}
-	view.Users, view.UsersUnknown, view.Entries = make(map[string]mapping.User), make(map[string]string), make(map[string][]mapping.Entry)
+	view.Users, view.Entries = make(map[string]mapping.User), make(map[string][]mapping.Entry)
+	view.UsersUnknown, view.UsersPending = make(map[string]string), make(map[string]string)
 	for _, email := range n.Emails {
 		email = strings.ToLower(strings.TrimSpace(email))
 		if email == "" {
@@ -303,6 +335,8 @@ func (d *directory) want(ctx context.Context, n mapping.Needs) (*mapping.Directo
 		switch u := d.user(ctx, email); {
 		case u.ok:
 			view.Users[email] = u.user
+		case u.pending():
+			view.UsersPending[email] = u.why
 		case u.why != "":
 			view.UsersUnknown[email] = u.why
 		}
@@ -323,8 +357,7 @@ func (d *directory) user(ctx context.Context, email string) lookedUp {
 	d.mu.Lock()
 	u, known := d.users[email]
 	d.mu.Unlock()
-	age := time.Since(u.at)
-	if known && (u.why == "" && age < directoryFor || age < directoryRetry) {
+	if known && u.serves() {
 		return u
 	}
 	fresh := lookedUp{}
@@ -342,6 +375,11 @@ func (d *directory) user(ctx context.Context, email string) lookedUp {
 			return u // an older answer is better than none
 		}
 		fresh = lookedUp{why: r.Error(), at: fresh.at}
+		if r.Class != incidentio.Refused && r.Status != http.StatusForbidden {
+			if fresh.until = u.until; fresh.until.IsZero() {
+				fresh.until = fresh.at.Add(d.patience)
+			}
+		}
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -29,7 +29,7 @@ type inbound struct {
 	mu         sync.Mutex
 	again      map[string]retry      // subjects of webhooks that could not be settled
 	polled     map[string]time.Time  // when a sweep last looked at an incident
-	unreadable map[details]time.Time // since when a kind of details is not given
+	unreadable map[details]time.Time // kinds of details that are not given, and when they are asked for again
 	public     map[string]bool       // incidents that are not private
 	once       map[string]time.Time  // what was done or told already and need not be for a while
 	alertTurn  int                   // where the next sweep goes on among the alerts without an incident
@@ -62,14 +62,25 @@ func newInbound(log *slog.Logger) *inbound {
 func (i *inbound) isUnreadable(d details) bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	at, ok := i.unreadable[d]
-	return ok && time.Since(at) < unreadableFor
+	return time.Now().Before(i.unreadable[d])
 }
 
-func (i *inbound) setUnreadable(d details) {
+// setUnreadable puts asking for a kind of details off, and says whether it was given before.
+func (i *inbound) setUnreadable(d details, again time.Duration) (first bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.unreadable[d] = time.Now()
+	_, known := i.unreadable[d]
+	i.unreadable[d] = time.Now().Add(again)
+	return !known
+}
+
+// setReadable says whether a kind of details that is given was not before.
+func (i *inbound) setReadable(d details) (was bool) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	_, was = i.unreadable[d]
+	delete(i.unreadable, d)
+	return was
 }
 
 // forgetUnreadable asks for everything again: a new configuration may bring a key that may read more.

@@ -48,10 +48,13 @@ func wantedDetails(r *mapping.Rules) details {
 const (
 	// pendingAtMost bounds the waiting events that a compare takes in; they decide conflicts only.
 	pendingAtMost = 500
-	// unreadableFor is how long details that the account or the key does not give are not asked for again.
-	unreadableFor = time.Hour
+	// unreadableShare is the part of the reconcile interval for which details that the account or the key does not give
+	// are not asked for again: each sweep asks, so that what was refused for a moment is told within the interval.
+	unreadableShare = 0.5
 	// seenMark in Agreed.Seen says that an incident was looked at since it was tied. No id of incident.io's looks so.
 	seenMark = "@looked"
+	// overMark says that all of an incident was looked at since it was over, when nothing polls it any more.
+	overMark = "@over"
 )
 
 // lookOptions say what a look is for.
@@ -143,11 +146,22 @@ func (a *Agent) lookAt(ctx context.Context, incidentID string, o lookOptions) (s
 		if compare.Pending, err = a.waiting(ctx, tie.TigerOpsID, o.Exclude); err != nil {
 			return s, err
 		}
+		if links[i].Beside {
+			compare.Pending = nil // they want nothing of this one
+		}
 		changes, next := mapping.Changes(compare)
+		if links[i].Beside {
+			changes = ofBeside(changes)
+		}
 		if next.Seen == nil {
 			next.Seen = make(map[string]string, 1)
 		}
 		next.Seen[seenMark] = "1"
+		if over(l.Remote.Status.Category) {
+			next.Seen[overMark] = "1"
+		} else {
+			delete(next.Seen, overMark)
+		}
 		if len(changes) == 0 && !l.Remote.UpdatedAt.Equal(tie.Agreed.RemoteUpdatedAt) {
 			a.m.echoes.Inc()
 		}
@@ -214,7 +228,8 @@ func (a *Agent) fetchDetails(ctx context.Context, l *mapping.Look, ties []mappin
 		if !slices.Equal(l.Remote.PostmortemIDs, t.Agreed.PostmortemIDs) {
 			need |= ofPostmortems
 		}
-		if o.Full || t.Agreed.Seen[seenMark] == "" {
+		last := over(l.Remote.Status.Category) && t.Agreed.Seen[overMark] == ""
+		if o.Full || last || t.Agreed.Seen[seenMark] == "" {
 			need = wanted
 		}
 	}
@@ -262,10 +277,15 @@ func (a *Agent) fetchDetails(ctx context.Context, l *mapping.Look, ties []mappin
 		r := a.call(ctx, o.Urgent, d.fetch)
 		switch {
 		case r.Class == incidentio.Done:
+			if a.in.setReadable(d.what) {
+				a.log.Info("incident.io gives this again", "what", detailNames[d.what])
+			}
 		case r.Class == incidentio.Refused, r.Class == incidentio.Unauthorized && r.Status == http.StatusForbidden:
 			// The incident itself was readable a moment ago: it is this call that the account or the key lacks.
-			a.in.setUnreadable(d.what)
-			a.log.Warn("incident.io does not give this; looks go on without it", "what", detailNames[d.what], "error", r.Error(), "again_in", unreadableFor.String())
+			again := time.Duration(unreadableShare * float64(a.cfg.Load().ReconcileInterval))
+			if a.in.setUnreadable(d.what, again) {
+				a.log.Warn("incident.io does not give this; looks go on without it, and each sweep asks again", "what", detailNames[d.what], "error", r.Error())
+			}
 			d.drop()
 		default:
 			return r

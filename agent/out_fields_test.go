@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tigerops/tigerops-incidentio/agent/simulator"
 	"github.com/tigerops/tigerops-incidentio/mapping"
@@ -123,6 +124,7 @@ func TestOut2Roles(t *testing.T) {
 		for _, status := range []int{400, 403, 500} {
 			w := newRunning(t, worldOptions{})
 			w.says(created(responders(who("owner", ada))))
+			w.a.dir.patience = 300 * time.Millisecond
 			fault := must(w.sim.Break(simulator.Fault{Path: "/v2/users", Kind: simulator.StatusCode, Status: status}))(w)
 			w.says(updated(responders(who("owner", grace))))
 			v := w.only()

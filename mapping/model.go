@@ -208,6 +208,8 @@ type Directory struct {
 	Entries      map[string][]Entry // by catalog type id
 	Users        map[string]User    // by lower-case email
 	UsersUnknown map[string]string  // lower-case email to why the lookup failed
+	// UsersPending is the same for lookups that will be tried again in a moment: a plan says nothing of these people yet.
+	UsersPending map[string]string
 	// Missing holds the calls that the account answered 404 to, by the Call* names, so that Plan takes the fall-back.
 	Missing map[string]bool
 }

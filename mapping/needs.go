@@ -16,7 +16,11 @@ func Want(in Input) Needs {
 	p := newPlanner(in)
 	var n Needs
 	for _, c := range candidates(p.st, in.Event, p.rules) {
-		n.Emails = append(n.Emails, emailOf(c.who.Email, c.who.Name, p.rules))
+		email := emailOf(c.who.Email, c.who.Name, p.rules)
+		if role, ok := findRole(c.to, p.dir); ok && p.tie != nil && p.tie.Pushed.Roles[role.ID] == email {
+			continue // told already
+		}
+		n.Emails = append(n.Emails, email)
 	}
 	if in.Event.Type == PostmortemReady && in.Event.Post != nil && p.rules.PushPostmortem {
 		for _, item := range followUps(in.Event.Post) {

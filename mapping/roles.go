@@ -112,6 +112,9 @@ func (p *planner) roleChanges(onlyVacant bool) roleChange {
 			continue
 		}
 		user, ok := p.dir.Users[email]
+		if !ok && p.dir.UsersPending[email] != "" {
+			continue
+		}
 		if !ok {
 			why := "there is no such user in incident.io"
 			if failed := p.dir.UsersUnknown[email]; failed != "" {

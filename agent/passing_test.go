@@ -1,0 +1,79 @@
+package agent
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/tigerops/tigerops-incidentio/agent/simulator"
+)
+
+// What fails for a moment is not lost for longer than the moment: a person's lookup, a part of the account, details of
+// an incident.
+
+func TestALookupThatFailsForAMomentCostsNobodyARole(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{})
+	must(w.sim.Break(simulator.Fault{Path: "/v2/users", Kind: simulator.StatusCode, Status: 503, Times: 2}))(w)
+	w.start()
+	w.insert(`{"id":"e1","type":"incident.created","incident":{"id":"TIG-1","title":"Checkout is slow","severity":"critical","responders":[{"role":"owner","name":"Ada","email":"ada@example.com"}]}}`)
+	eventually(t, "the incident is declared without waiting for the lookup", func() bool { return len(w.sim.Snapshot().Incidents) == 1 })
+	w.settle()
+	i := w.only()
+	if lead := i.RoleAssignments[0]; lead.Assignee == nil || lead.Assignee.Email != ada {
+		t.Errorf("lead: got %+v, want Ada", lead.Assignee)
+	}
+	if len(i.Timeline) != 0 {
+		t.Errorf("timeline: got %+v, want nothing: the lookup came to its end", i.Timeline)
+	}
+}
+
+func TestDetailsForbiddenForAMomentAreToldWithTheNextSweep(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{config: func(c *Config) { c.ReconcileInterval = 200 * time.Millisecond }})
+	ref, _ := w.tie("TIG-1")
+	must(w.sim.As(lisa).AddTimelineItem(ref, "The disk is full", "", time.Time{}))(w)
+	must(w.sim.Break(simulator.Fault{Path: "/v2/incident_timeline_items", Kind: simulator.RefuseRole, Times: 1}))(w)
+	w.sweep()
+	w.wantTypes(w.rows())
+	eventually(t, "a later sweep tells of the item", func() bool { w.sweep(); return len(w.rows()) == 1 })
+}
+
+func TestWhatPeopleAddBeforeTheyCloseAnIncidentIsTold(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{})
+	ref, _ := w.tie("TIG-1")
+	must(w.sim.As(lisa).AddTimelineItem(ref, "The disk is full", "", time.Time{}))(w)
+	w.ok(w.sim.As(lisa).Close(ref, "Done."))
+	w.pull() // nothing polls a closed incident
+	w.wantTypes(w.rows(), "timeline.added", "incident.resolved")
+}
+
+func TestWhatPeopleAddBeforeAReopenIsTold(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{})
+	w.start()
+	w.insert(`{"id":"e1","type":"incident.created","incident":{"id":"TIG-1","title":"Checkout is slow","severity":"critical"}}`)
+	w.insert(`{"id":"e2","type":"incident.resolved","incident":{"id":"TIG-1"}}`)
+	w.settle()
+	w.sweep()
+	must(w.sim.As(lisa).AddTimelineItem(w.only().Reference, "The disk is full", "", time.Time{}))(w)
+	w.insert(`{"id":"e3","type":"incident.reopened","incident":{"id":"TIG-1"}}`)
+	w.settle()
+	w.wantTypes(w.rows(), "incident.linked", "timeline.added", "incident.linked")
+}
+
+func TestAPartOfTheAccountForbiddenForAMomentIsServedFromTheOlderCopy(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{})
+	before := must(w.a.dir.get(w.ctx))(w)
+	must(w.sim.Break(simulator.Fault{Path: "/v1/incident_statuses", Kind: simulator.RefuseRole, Times: 1}))(w)
+	w.ok(w.a.dir.refresh(w.ctx, "a test"))
+	after := must(w.a.dir.get(w.ctx))(w)
+	if !slices.Equal(before.Statuses, after.Statuses) {
+		t.Errorf("statuses: got %v, want those of before", after.Statuses)
+	}
+	if left := directoryFor - time.Since(w.a.dir.readAt); left > directoryPartial {
+		t.Errorf("the copy serves for %s, want %s at most", left, directoryPartial)
+	}
+}
