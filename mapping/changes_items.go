@@ -20,9 +20,10 @@ func inOrder(items []Item) []Item {
 }
 
 // ownItem says whether a step of the agent's made the item. What nobody is named for at the first look came with the
-// declaration.
-func (w *comparison) ownItem(i Item) bool {
-	return w.OwnIDs[i.ID] || w.ownKey(i.By) || w.machine(i.By) && (w.Look.First || w.ownText(i.Title, i.Description))
+// declaration; but nobody is ever named for a post-mortem document, and no declaration brings one along.
+func (w *comparison) ownItem(kind string, i Item) bool {
+	came := w.Look.First && kind != seenPostmortem
+	return w.OwnIDs[i.ID] || w.ownKey(i.By) || w.machine(i.By) && (came || w.ownText(i.Title, i.Description))
 }
 
 // compareItems tells of items that are new and of those that changed. The agent's own are not told as new, but what
@@ -36,15 +37,19 @@ func (w *comparison) compareItems(kind string, items []Item, created, updated st
 		}
 		if !seen {
 			switch {
-			case !w.ownItem(i):
+			case !w.ownItem(kind, i):
 				if !w.old() && i.Status != itemDeleted {
 					w.row(Change{Type: created, After: itemValues(i), Actor: actorOf(i.By), OccurredAt: i.At}, kind, i.ID)
 				}
 				continue
-			case kind == seenPostmortem || i.Status == "" || i.Status == itemOutstanding:
+			case kind == seenPostmortem && i.Status != "in_review" && i.Status != "completed":
+				continue // as it was imported
+			case i.Status == "" || i.Status == itemOutstanding:
 				continue
 			}
-			was = itemOutstanding
+			if was = itemOutstanding; kind == seenPostmortem {
+				was = "in_progress"
+			}
 		}
 		status, _, _ := strings.Cut(was, "|")
 		c := Change{
@@ -78,7 +83,7 @@ func itemValues(i Item) map[string]any {
 // tellTimeline tells what people added to the timeline.
 func (w *comparison) tellTimeline() {
 	for _, i := range inOrder(w.Look.Timeline) {
-		if _, seen := w.see(seenTimeline, i.ID, "1"); seen || w.old() || !w.Rules.PullTimeline || w.ownItem(i) {
+		if _, seen := w.see(seenTimeline, i.ID, "1"); seen || w.old() || !w.Rules.PullTimeline || w.ownItem(seenTimeline, i) {
 			continue
 		}
 		w.row(Change{Type: ChangeTimeline, After: itemValues(i), Actor: actorOf(i.By), OccurredAt: i.At}, seenTimeline, i.ID)

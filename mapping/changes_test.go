@@ -253,6 +253,19 @@ func TestChanges(t *testing.T) {
 				"postmortem.updated p1/draft > p1/complete/PM by nobody at 02:05: ",
 			},
 		},
+		"documents of people at the first look, and what they did to the agent's own": {
+			func(c *mapping.Compare) {
+				c.Look.First = true
+				c.OwnIDs = map[string]bool{"p1": true, "p2": true}
+				theirs := item("p3", "Theirs", "in_progress", 4)
+				theirs.By = nil // incident.io names nobody for a document
+				c.Look.Postmortems = []mapping.Item{item("p1", "Ours", "in_progress", 3), item("p2", "Ours too", "completed", 5), theirs}
+			},
+			[]string{
+				"postmortem.updated - > p3/in_progress/Theirs by nobody at 02:02: ",
+				"postmortem.updated p2/in_progress > p2/completed/Ours too by nobody at 02:05: ",
+			},
+		},
 		"the timeline": {
 			func(c *mapping.Compare) {
 				c.OwnIDs = map[string]bool{"t1": true}
