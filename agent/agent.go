@@ -55,6 +55,7 @@ type Agent struct {
 	drain *drainer
 	edges *edges
 	in    *inbound
+	noted troubles
 	now   func() time.Time // written time; waited time is plain time
 
 	wakePull, wakePush chan struct{} // buffered by one: something new to pull, to push

@@ -29,6 +29,7 @@ func (a *Agent) keepLoop(ctx context.Context) error {
 	doubt := false
 	for {
 		wait, watch := time.Until(next), a.up.watch()
+		a.noteTroubles(ctx)
 		if doubt = doubt || a.in.cantWrite() != ""; doubt {
 			wait = min(wait, time.Until(probed.Add(probeAgain)))
 		}

@@ -66,6 +66,7 @@ func (a *Agent) pushLoop(ctx context.Context) error {
 func (a *Agent) pushOnce(ctx context.Context) (next time.Duration, err error) {
 	c := a.cfg.Load()
 	if c.ApplyURL == "" {
+		a.resumePush(ctx)
 		return time.Hour, nil
 	}
 	limit := 16 * pushWorkers
@@ -83,9 +84,7 @@ func (a *Agent) pushOnce(ctx context.Context) (next time.Duration, err error) {
 			return 0, fmt.Errorf("read the changes that wait: %w", err)
 		}
 		if len(heads) == 0 {
-			if paused {
-				a.in.resume()
-			}
+			a.resumePush(ctx)
 			// One that an earlier round put off may be due before any of this one.
 			if due, err := a.st.NextPush(ctx); err != nil {
 				return 0, err
@@ -100,12 +99,20 @@ func (a *Agent) pushOnce(ctx context.Context) (next time.Duration, err error) {
 			return min(next, pushPause), err
 		}
 		if paused {
-			a.in.resume()
+			a.resumePush(ctx)
 			a.in.tell.works("push", "TigerOps takes changes again")
 			paused, limit = false, 16*pushWorkers
 		}
 	}
 	return next, nil
+}
+
+// resumePush ends a pause, if there is one.
+func (a *Agent) resumePush(ctx context.Context) {
+	if a.in.paused() != "" {
+		a.in.resume()
+		a.noteTroubles(ctx)
+	}
 }
 
 // pushAll posts the oldest changes of several incidents side by side. stop says that the push pauses.
@@ -168,6 +175,7 @@ func (a *Agent) settlePush(ctx context.Context, c *Config, e store.InboxEntry, p
 		a.log.Warn("TigerOps rejected a change", "change", e.ID, "type", e.Type, "incident", e.TigerOpsID, "reason", p.reason)
 	case pushPauses:
 		a.in.pause(c, p.reason)
+		a.noteTroubles(ctx)
 		a.in.tell.failed(levelError, "push", "the push to TigerOps pauses", "reason", p.reason, "mend", "set TIGEROPS_APPLY_URL and TIGEROPS_APPLY_SECRET right, then restart the agent (a secret in a file needs SIGHUP only)")
 	default:
 		wait = max(delay(c.BackoffInitial, c.BackoffMax, e.Attempts+1), p.after)

@@ -252,6 +252,9 @@ func TestPausedPushGoesOnOnceTigerOpsTakesChanges(t *testing.T) {
 	if r := must(w.a.report(w.ctx))(w); r.Ready || !strings.Contains(r.PushPaused, "401") {
 		t.Errorf("status: got ready %t, paused %q, want the status that pauses", r.Ready, r.PushPaused)
 	}
+	if got := must(w.a.st.Status(w.ctx))(w).Troubles; len(got) != 1 || !strings.Contains(got[0], "401") {
+		t.Errorf("troubles in the database: got %q, want the status that pauses", got)
+	}
 
 	// A reload ends the wait; one change tells whether it helped.
 	fresh := *w.a.cfg.Load()
@@ -269,6 +272,24 @@ func TestPausedPushGoesOnOnceTigerOpsTakesChanges(t *testing.T) {
 	}
 	if w.a.in.paused() != "" || len(w.a.notReady()) > 0 {
 		t.Errorf("still not ready: %v", w.a.notReady())
+	}
+	if got := must(w.a.st.Status(w.ctx))(w).Troubles; len(got) > 0 {
+		t.Errorf("troubles in the database: got %q, want none", got)
+	}
+}
+
+func TestAPausedPushEndsWithItsURL(t *testing.T) {
+	t.Parallel()
+	w, s := newPushWorld(t)
+	w.tell("TIG-1", "incident.linked")
+	s.says(func(row) (int, string) { return 404, "" })
+	w.push()
+	without := *w.a.cfg.Load()
+	without.ApplyURL = ""
+	w.a.cfg.Store(&without)
+	w.push()
+	if why := w.a.notReady(); len(why) > 0 {
+		t.Errorf("not ready without a push: %v", why)
 	}
 }
 

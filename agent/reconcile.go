@@ -62,7 +62,9 @@ func (a *Agent) sweepLoop(ctx context.Context) error {
 				wait = min(wait, forbiddenRetry) // it ended at its first request, and readiness waits for it
 			}
 		default:
-			a.in.tell.works("sweep", "sweeps work again")
+			if ok, _ := a.up.usable(); ok { // else it did nothing
+				a.in.tell.works("sweep", "sweeps work again")
+			}
 		}
 	}
 }

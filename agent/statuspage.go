@@ -60,6 +60,7 @@ func (a *Agent) report(ctx context.Context) (Report, error) {
 		PushPaused: a.in.paused(), Status: s,
 	}
 	r.Ready = len(r.NotReady) == 0
+	r.Troubles = a.troubles()
 	for _, w := range a.warnings() {
 		r.Warnings = append(r.Warnings, w.Text)
 	}

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -106,7 +107,7 @@ const closedLinksShown = 20
 
 // Status tells how things stand: the depths of the queues, the last contact each way, and the ties, open ones first.
 func (s *Store) Status(ctx context.Context) (st Status, err error) {
-	lastSweep := ""
+	var lastSweep, troubles string
 	_, err = s.one(ctx, "reading the status", `SELECT
 		(SELECT count(*) FROM outbox WHERE state IN ('pending', 'dead') AND parked = 0) - (SELECT count(*) FROM outbox WHERE state = 'dead' AND parked = 0),
 		(SELECT count(*) FROM outbox WHERE state = 'pending' AND parked = 1),
@@ -120,14 +121,18 @@ func (s *Store) Status(ctx context.Context) (st Status, err error) {
 		(SELECT created_at FROM outbox ORDER BY id DESC LIMIT 1),
 		(SELECT coalesce(finished_at, started_at) FROM delivery ORDER BY rowid DESC LIMIT 1),
 		(SELECT received_at FROM webhook ORDER BY seq DESC LIMIT 1),
-		(SELECT value FROM meta WHERE key = '`+MetaLastSweep+`')`, nil,
+		(SELECT value FROM meta WHERE key = '`+MetaLastSweep+`'),
+		(SELECT value FROM meta WHERE key = '`+MetaTroubles+`')`, nil,
 		&st.Waiting, &st.Parked, &st.Dead, dbTime{&st.OldestWaiting}, &st.InboxPending, &st.InboxRejected, dbTime{&st.OldestInbox},
-		&st.WebhooksPending, &st.WebhooksFailed, dbTime{&st.LastEvent}, dbTime{&st.LastDelivery}, dbTime{&st.LastWebhook}, dbText[string]{&lastSweep})
+		&st.WebhooksPending, &st.WebhooksFailed, dbTime{&st.LastEvent}, dbTime{&st.LastDelivery}, dbTime{&st.LastWebhook}, dbText[string]{&lastSweep}, dbText[string]{&troubles})
 	if err != nil {
 		return Status{}, err
 	}
 	if t, err := time.Parse(time.RFC3339Nano, lastSweep); err == nil {
 		st.LastSweep = t.UTC()
+	}
+	if troubles != "" {
+		st.Troubles = strings.Split(troubles, "\n")
 	}
 	st.Links, err = all(ctx, s, "reading the ties", (*Sync).fields, `SELECT tigerops_incident_id, incident_id, reference, permalink, origin,
 		tigerops_status, tigerops_severity, incident_io_status, incident_io_category, incident_io_severity, waiting, dead, unapplied, lag_seconds,

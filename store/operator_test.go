@@ -165,7 +165,8 @@ func TestStatusAndSyncState(t *testing.T) {
 	commit(t, s, store.Commit{Finish: &store.Finish{OutboxID: ids[0], State: store.Dead}, Links: []store.Link{link("TIG-2", "I3")}})
 	closed := link("TIG-3", "I4")
 	closed.Closed = true
-	commit(t, s, store.Commit{Links: []store.Link{closed}, Meta: map[string]string{store.MetaLastSweep: "2026-11-23T02:00:00.000Z"}})
+	commit(t, s, store.Commit{Links: []store.Link{closed}, Meta: map[string]string{
+		store.MetaLastSweep: "2026-11-23T02:00:00.000Z", store.MetaTroubles: "one\nanother"}})
 	if _, err := s.InsertWebhook(ctx, "m2", []byte(`{}`)); err != nil {
 		t.Fatal(err)
 	}
@@ -175,6 +176,7 @@ func TestStatusAndSyncState(t *testing.T) {
 		!st.LastSweep.Equal(time.Date(2026, 11, 23, 2, 0, 0, 0, time.UTC)) || len(st.Links) != 3 {
 		t.Errorf("%+v", st)
 	}
+	equal(t, "troubles", fmt.Sprintf("%q before, %q now", empty.Troubles, st.Troubles), `[] before, ["one" "another"] now`)
 	byID := map[string]store.Sync{}
 	for _, l := range st.Links {
 		byID[l.TigerOpsID] = l

@@ -44,6 +44,9 @@ const (
 // MetaLastSweep is the meta key under which the time of the last finished sweep is kept, for Status.
 const MetaLastSweep = "last_sweep"
 
+// MetaTroubles is the meta key under which the agent keeps what holds it up, a line each, for Status.
+const MetaTroubles = "troubles"
+
 // Inserted says what became of an event that was put into the outbox.
 type Inserted struct {
 	ID        int64  // of the row; 0 if the event was seen before and its row has been pruned since
@@ -202,6 +205,7 @@ type Status struct {
 	LastDelivery    time.Time `json:"last_delivery,omitzero"` // last step that ended
 	LastWebhook     time.Time `json:"last_webhook,omitzero"`
 	LastSweep       time.Time `json:"last_sweep,omitzero"`
+	Troubles        []string  `json:"troubles,omitempty"` // what holds the agent up as a whole, as it last said
 	Links           []Sync    `json:"links"`
 }
 

@@ -93,6 +93,9 @@ func (a *app) showStatus(ctx context.Context, d *agent.Desk, all, asJSON bool) e
 		a.paint(alarm(s.WebhooksFailed), some(s.WebhooksFailed, "%d webhooks failed")),
 		"last webhook "+since(s.LastWebhook, now),
 		"last sweep "+since(s.LastSweep, now)), ", "))
+	for _, t := range s.Troubles {
+		a.print("%s", a.paint(red, "Trouble         "+clean(t)))
+	}
 
 	var rows [][]string
 	closed := 0
