@@ -357,23 +357,27 @@ func (p *process) database() *sql.DB {
 // rows reads the first column of a query's rows, as text.
 func (p *process) rows(query string, args ...any) []string {
 	p.Helper()
-	rows, err := p.database().Query(query, args...)
+	all, err := p.query(query, args...)
 	if err != nil {
 		p.Fatalf("%s: %v", query, err)
 	}
+	return all
+}
+
+func (p *process) query(query string, args ...any) (all []string, err error) {
+	rows, err := p.database().Query(query, args...)
+	if err != nil {
+		return nil, err
+	}
 	defer func() { _ = rows.Close() }()
-	var all []string
 	for rows.Next() {
 		var s sql.NullString
 		if err := rows.Scan(&s); err != nil {
-			p.Fatalf("%s: %v", query, err)
+			return nil, err
 		}
 		all = append(all, s.String)
 	}
-	if err := rows.Err(); err != nil {
-		p.Fatalf("%s: %v", query, err)
-	}
-	return all
+	return all, rows.Err()
 }
 
 // count is the number that a query answers.

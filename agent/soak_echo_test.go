@@ -1,0 +1,209 @@
+package agent_test
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tigerops/tigerops-incidentio/agent/simulator"
+)
+
+// noEcho: every row of the inbox is explained by something that a person did, and nothing is told twice.
+func (m *model) noEcho() {
+	once := make(map[string]int64)
+	keys := make(map[string]bool)
+	for _, r := range m.rows {
+		if keys[r.Key] {
+			m.wrong("row %d has the key of another", r.Row)
+		}
+		keys[r.Key] = true
+		i, there := m.incidents[r.Incident.ID]
+		if !there && r.Type != "alert.resolved" {
+			m.wrong("row %d (%s) is about %q, which is not there", r.Row, r.Type, r.Incident.Reference)
+			continue
+		}
+		if !m.explained(r, i) {
+			m.wrong("row %d (%s of %s, %s, by %s) is not explained by what anybody did: before %v, after %v, message %q",
+				r.Row, r.Type, r.TigerOps, i.Reference, r.Source, r.Before, r.After, r.Message)
+		}
+		for _, note := range notes.FindAllString(r.Message, -1) {
+			if before := once[note]; before != 0 {
+				m.wrong("rows %d and %d both tell %q", before, r.Row, note)
+			}
+			once[note] = r.Row
+		}
+		if id := r.after("id"); id != "" && (strings.HasSuffix(r.Type, ".created") || r.Type == "timeline.added") {
+			if before := once[id]; before != 0 {
+				m.wrong("rows %d and %d both tell that %s came", before, r.Row, id)
+			}
+			once[id] = r.Row
+		}
+	}
+	var last int64
+	for _, c := range m.ops.taken {
+		if c.Row < last {
+			// A change whose acknowledgement got lost is given again; then it is the same one.
+			if !slices.ContainsFunc(m.rows, func(r change) bool { return r.Row == c.Row && r.Key == c.Key }) {
+				m.wrong("change %d was given after %d, and is no repeat", c.Row, last)
+			}
+		}
+		last = max(last, c.Row)
+	}
+}
+
+var conflictText = regexp.MustCompile(`\(conflict: latest\)|incident\.io allows no way there`)
+
+// explained says whether a person did what a row tells.
+func (m *model) explained(r change, i simulator.IncidentView) bool {
+	did := func(kinds ...string) bool {
+		return slices.ContainsFunc(m.acts[i.ID], func(a act) bool { return slices.Contains(kinds, a.kind) })
+	}
+	doneTo := func(object string, kinds ...string) bool {
+		return slices.ContainsFunc(m.staff.acts, func(a act) bool { return a.object == object && slices.Contains(kinds, a.kind) })
+	}
+	byPerson := func(moved func(simulator.Update) bool) bool {
+		return slices.ContainsFunc(i.Updates, func(u simulator.Update) bool { return u.Updater.User != nil && moved(u) })
+	}
+	switch r.Type {
+	case "incident.linked":
+		return slices.ContainsFunc(m.byID[i.ID], func(t tie) bool { return t.TigerOps == r.TigerOps })
+	case "incident.acknowledged":
+		if id := r.after("escalation_id"); id != "" {
+			return doneTo(id, "escalation")
+		}
+		return byPerson(func(u simulator.Update) bool { return u.NewStatus.Name == r.after("incident_io_status") })
+	case "incident.status_changed", "incident.resolved", "incident.reopened", "incident.merged":
+		return byPerson(func(u simulator.Update) bool { return u.NewStatus.Name == r.after("incident_io_status") })
+	case "incident.severity_changed":
+		return byPerson(func(u simulator.Update) bool {
+			return u.NewSeverity != nil && u.NewSeverity.Name == r.after("incident_io_severity")
+		})
+	case "incident.role_assigned":
+		return slices.ContainsFunc(m.acts[i.ID], func(a act) bool { return a.kind == "role" && a.value == r.after("email") })
+	case "incident.role_unassigned":
+		return did("role", "unassign")
+	case "incident.escalated":
+		return doneTo(r.after("escalation_id"), "escalate")
+	case "incident.escalation_updated":
+		return doneTo(r.after("escalation_id"), "escalation")
+	case "action.created":
+		return doneTo(r.after("id"), "action")
+	case "action.updated":
+		return doneTo(r.after("id"), "action done")
+	case "follow_up.created":
+		return doneTo(r.after("id"), "follow-up")
+	case "follow_up.updated":
+		return doneTo(r.after("id"), "follow-up done")
+	case "postmortem.updated":
+		return doneTo(r.after("id"), "document", "document done")
+	case "timeline.added":
+		return doneTo(r.after("id"), "timeline")
+	case "incident.message":
+		said := notes.FindString(r.Message)
+		return said != "" && byPerson(func(u simulator.Update) bool { return u.Message == said }) || conflictText.MatchString(r.Message) && len(m.acts[i.ID]) > 0
+	case "incident.summary_changed":
+		return did("summary")
+	case "alert.resolved":
+		return doneTo(r.after("id"), "alert")
+	}
+	return false
+}
+
+// everyActTold: what people made and said in an incident that is tied was told. What they set is checked by
+// bothSidesAgree, since only the last of it had to be.
+func (m *model) everyActTold() {
+	toldID, toldNote := make(map[string]string), make(map[string]bool)
+	for _, r := range m.rows {
+		for _, id := range []string{r.after("id"), r.after("escalation_id")} {
+			if id != "" {
+				toldID[id] = r.Type
+			}
+		}
+		for _, note := range notes.FindAllString(r.Message, -1) {
+			toldNote[note] = true
+		}
+	}
+	last := make(map[string]act) // object to what was done to it last
+	for _, a := range m.staff.acts {
+		if a.object != "" {
+			last[a.object] = a
+		}
+	}
+	for _, id := range sortedKeys(m.acts) {
+		i := m.incidents[id]
+		if len(m.byID[id]) == 0 {
+			continue
+		}
+		till := m.lookedAtTill(i)
+		for _, a := range m.acts[id] {
+			switch a.kind {
+			case "timeline", "action", "follow-up", "escalate", "document":
+				if toldID[a.object] == "" && a.end.Before(till) {
+					m.wrong("%s: nobody told TigerOps of the %s %s of %s (now %s)", i.Reference, a.kind, a.token, a.end.Format("15:04:05.000"), i.Status.Name)
+				}
+			}
+		}
+		for _, u := range i.Updates {
+			if u.Updater.User != nil && u.Message != "" && u.CreatedAt.Before(till) && !toldNote[notes.FindString(u.Message)] {
+				m.wrong("%s: nobody told TigerOps of %q of %s (now %s)", i.Reference, u.Message, u.CreatedAt.Format("15:04:05.000"), i.Status.Name)
+			}
+		}
+		if till.Before(time.Now()) {
+			continue
+		}
+		for _, v := range i.Actions {
+			m.toldAs(i, "action", v.ID, v.Status, "outstanding", func(c change) (string, bool) {
+				return c.after("status"), strings.HasPrefix(c.Type, "action.") && c.after("id") == v.ID
+			})
+		}
+		for _, v := range i.FollowUps {
+			m.toldAs(i, "follow-up", v.ID, v.Status, "outstanding", func(c change) (string, bool) {
+				return c.after("status"), strings.HasPrefix(c.Type, "follow_up.") && c.after("id") == v.ID
+			})
+		}
+		for _, v := range i.Escalations {
+			m.toldAs(i, "escalation", v.ID, v.Status, "triggered", func(c change) (string, bool) {
+				return c.after("escalation_status"), c.after("escalation_id") == v.ID
+			})
+		}
+	}
+}
+
+// lookedAtTill is until when the agent looks at an incident for what neither a webhook nor updated_at tells of: until it
+// is over, or TigerOps' incident is reopened as another one.
+func (m *model) lookedAtTill(i simulator.IncidentView) time.Time {
+	never := time.Now().Add(time.Hour)
+	till := never
+	for _, u := range i.Updates {
+		switch over := u.NewStatus.Category == "closed" || u.NewStatus.Category == "merged"; {
+		case !over:
+			till = never
+		case till.Equal(never):
+			till = u.CreatedAt
+		}
+	}
+	for _, t := range m.byID[i.ID] {
+		// The last look before takes a while.
+		if dropped, err := time.Parse(time.RFC3339, t.Dropped); err == nil && dropped.Add(-3*time.Second).Before(till) {
+			till = dropped.Add(-3 * time.Second)
+		}
+	}
+	return till
+}
+
+// toldAs: TigerOps was told the status that something has now, unless it never had another than it began with.
+func (m *model) toldAs(i simulator.IncidentView, what, id, status, first string, of func(change) (string, bool)) {
+	told, ever := "", false
+	for _, r := range m.rows {
+		if v, ok := of(r); ok {
+			told, ever = v, true
+		}
+	}
+	if !ever {
+		told = first
+	}
+	if told != status {
+		m.wrong("%s: the %s %s is %s, TigerOps was told %s", i.Reference, what, id, status, told)
+	}
+}

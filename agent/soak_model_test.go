@@ -1,0 +1,583 @@
+package agent_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tigerops/tigerops-incidentio/agent/simulator"
+)
+
+// model holds what came of a run against what was to come of it.
+type model struct {
+	*soak
+	incidents map[string]simulator.IncidentView // by id
+	alerts    map[string]simulator.Alert        // by deduplication key
+	things    map[string][]thing                // by the token in their text
+	ties      []tie
+	byID      map[string][]tie // by incident id
+	rows      []change         // the inbox, in order
+	outbox    map[string]outboxRow
+	acts      map[string][]act // by incident id
+	bad       []string
+}
+
+// thing is something in incident.io whose text holds an event's token.
+type thing struct {
+	kind, incident string
+	made           time.Time
+}
+
+// tie is a link, or a former one.
+type tie struct {
+	TigerOps   string `json:"tigerops"`
+	Incident   string `json:"incident"`
+	Origin     string `json:"origin"`
+	Generation string `json:"generation"`
+	Dropped    string `json:"dropped"` // when a reopen ended it; empty for one in force
+	Agreed     struct {
+		Status   struct{ Name string }  `json:"status"`
+		Severity *struct{ Name string } `json:"severity"`
+		Name     string                 `json:"name"`
+		Summary  string                 `json:"summary"`
+		Roles    []struct {
+			Role struct{ ID, Type string } `json:"role"`
+			User struct{ Email string }    `json:"user"`
+		} `json:"roles"`
+	} `json:"agreed"`
+	Pushed struct {
+		Roles map[string]string `json:"roles"`
+	} `json:"pushed"`
+}
+
+type outboxRow struct {
+	ID     int64  `json:"id"`
+	Event  string `json:"event"`
+	State  string `json:"state"`
+	Reason string `json:"reason"`
+}
+
+func (m *model) wrong(format string, args ...any) {
+	m.bad = append(m.bad, fmt.Sprintf(format, args...))
+}
+
+// check is the whole comparison.
+func (s *soak) check() {
+	s.Helper()
+	m := s.model()
+	m.nothingLost()
+	m.incidentsOnce()
+	m.eachThingOnce()
+	m.inOrder()
+	m.bothSidesAgree()
+	m.noEcho()
+	m.everyActTold()
+	for _, left := range []string{
+		"SELECT 'step left open: ' || outbox_id || ' ' || step FROM delivery WHERE state = 'open'",
+		"SELECT 'webhook failed: ' || event_type || ' ' || error FROM webhook WHERE state = 'failed'",
+		"SELECT 'stuck: ' || kind || ' ' || id || ' ' || why FROM stuck",
+	} {
+		m.bad = append(m.bad, s.agent.rows(left)...)
+	}
+	if c := s.sim.Counters(); c.Changed > 0 {
+		m.wrong("%d idempotency keys came again with other bytes", c.Changed)
+	}
+	if len(m.bad) > 0 {
+		s.leave("incident.io.json", snapshotOf(s.sim))
+		s.leave("acts.txt", fmt.Sprintf("%+v", s.staff.acts))
+	}
+	for n, bad := range m.bad {
+		if n == 40 {
+			s.Errorf("and %d more", len(m.bad)-n)
+			break
+		}
+		s.Error(bad)
+	}
+	s.agent.integrity()
+}
+
+// leave leaves something beside the agent's files, for a look after a failure.
+func (s *soak) leave(name, text string) {
+	if err := os.WriteFile(filepath.Join(s.agent.dir, name), []byte(text), 0o600); err != nil {
+		s.Error(err)
+	}
+}
+
+func snapshotOf(sim *simulator.Simulator) string { return text(sim.Snapshot()) }
+
+var tokens = regexp.MustCompile(`token (TIG-[0-9]+-E[0-9]+)\b`)
+
+func (s *soak) model() *model {
+	s.Helper()
+	m := &model{
+		soak: s, incidents: make(map[string]simulator.IncidentView), alerts: make(map[string]simulator.Alert), things: make(map[string][]thing),
+		byID: make(map[string][]tie), outbox: make(map[string]outboxRow), acts: make(map[string][]act),
+	}
+	snapshot := s.sim.Snapshot()
+	for _, i := range snapshot.Incidents {
+		m.incidents[i.ID] = i
+		note := func(kind string, made time.Time, texts ...string) {
+			seen := make(map[string]bool)
+			for _, t := range tokens.FindAllStringSubmatch(strings.Join(texts, "\n"), -1) {
+				if !seen[t[1]] {
+					seen[t[1]] = true
+					m.things[t[1]] = append(m.things[t[1]], thing{kind, i.ID, made})
+				}
+			}
+		}
+		for _, v := range i.Timeline {
+			note("timeline", v.CreatedAt, v.Title, v.Description)
+		}
+		for _, v := range i.Updates {
+			note("update", v.CreatedAt, v.Message)
+		}
+		for _, v := range i.Actions {
+			note("action", v.CreatedAt, v.Description)
+		}
+		for _, v := range i.FollowUps {
+			note("follow_up", v.CreatedAt, v.Title, v.Description)
+		}
+		for _, v := range i.Postmortems {
+			note("document", v.CreatedAt, v.Title, v.Content)
+		}
+		for _, v := range i.Escalations {
+			note("escalation", v.CreatedAt, v.Title, v.Description)
+		}
+	}
+	for _, a := range snapshot.Alerts {
+		m.alerts[a.DeduplicationKey] = a
+	}
+	for _, table := range []string{"former_link", "link"} {
+		dropped := map[string]string{"former_link": "dropped_at", "link": "''"}[table]
+		for _, row := range s.agent.rows(`SELECT json_object('tigerops', tigerops_incident_id, 'incident', incident_id, 'origin', origin,
+			'generation', generation, 'dropped', ` + dropped + `, 'agreed', json(agreed), 'pushed', json(pushed)) FROM ` + table) {
+			var t tie
+			decode(s, []byte(row), &t)
+			m.ties = append(m.ties, t)
+			m.byID[t.Incident] = append(m.byID[t.Incident], t)
+		}
+	}
+	for _, row := range s.agent.rows("SELECT payload FROM inbox ORDER BY id") {
+		var c change
+		decode(s, []byte(row), &c)
+		m.rows = append(m.rows, c)
+	}
+	for _, row := range s.agent.rows("SELECT json_object('id', id, 'event', event_id, 'state', state, 'reason', reason) FROM outbox") {
+		var r outboxRow
+		decode(s, []byte(row), &r)
+		m.outbox[r.Event] = r
+	}
+	for _, a := range s.staff.acts {
+		m.acts[a.incident] = append(m.acts[a.incident], a)
+	}
+	return m
+}
+
+// nothingLost: every event that was accepted has the end that it was to have.
+func (m *model) nothingLost() {
+	for _, id := range sortedKeys(m.ops.events) {
+		ev := m.ops.events[id]
+		row, there := m.outbox[id]
+		want := "done"
+		if ev.skipped || ev.poison {
+			want = "skipped"
+		}
+		switch {
+		case !there:
+			m.wrong("event %s was accepted at %s and is not in the outbox", id, ev.accepted.Format(time.RFC3339Nano))
+		case row.State != want:
+			m.wrong("event %s (%s) is %s (%s), want %s", id, ev.kind, row.State, row.Reason, want)
+		}
+		if ev.story == nil {
+			if _, there := m.alerts["tigerops-event/"+id]; !there {
+				m.wrong("event %s made no alert", id)
+			}
+		}
+	}
+	if got, want := len(m.outbox), len(m.ops.events); got != want {
+		m.wrong("%d events in the outbox, want %d", got, want)
+	}
+}
+
+// incidentsOnce: each incident that the agent declared is tied to the one whose life it stands for, and there is one
+// for each life.
+func (m *model) incidentsOnce() {
+	for _, id := range sortedKeys(m.incidents) {
+		// One that people opened again after TigerOps had let go of it may be taken once more.
+		to := make(map[string]bool)
+		for _, t := range m.byID[id] {
+			to[t.TigerOps] = true
+		}
+		if len(to) != 1 {
+			m.wrong("%s (%s) is tied to %v, want one TigerOps incident", m.incidents[id].Reference, m.incidents[id].Name, sortedKeys(to))
+		}
+	}
+	lives := make(map[string]int)
+	for _, t := range m.ties {
+		if _, there := m.incidents[t.Incident]; !there {
+			m.wrong("%s is tied to %s, which is not there", t.TigerOps, t.Incident)
+		}
+		lives[t.TigerOps]++
+	}
+	for _, st := range m.ops.stories {
+		want := 0
+		if st.above {
+			want = 1
+		}
+		for _, ev := range st.events {
+			if ev.kind == "incident.reopened" && len(m.things[ev.id]) == 0 {
+				want++
+			}
+		}
+		if lives[st.key] != want {
+			m.wrong("%s has %d incidents, want %d", st.key, lives[st.key], want)
+		}
+		m.alertOf(st)
+	}
+	linked := make(map[string]int)
+	for _, r := range m.rows {
+		if r.Type == "incident.linked" {
+			linked[r.TigerOps+" "+r.Incident.ID]++
+		}
+	}
+	for _, t := range m.ties {
+		if linked[t.TigerOps+" "+t.Incident] != 1 {
+			m.wrong("the tie of %s to %s was told %d times", t.TigerOps, m.name(t.Incident), linked[t.TigerOps+" "+t.Incident])
+		}
+	}
+}
+
+// alertOf: the alert of a story's present life is as the story is.
+func (m *model) alertOf(st *story) {
+	if !st.above {
+		return
+	}
+	key := "tigerops/" + st.key
+	for _, ev := range st.events {
+		if ev.kind == "incident.reopened" {
+			key = "tigerops/" + st.key + "/" + ev.id
+		}
+	}
+	alert, there := m.alerts[key]
+	byHand := slices.ContainsFunc(m.staff.acts, func(a act) bool { return a.kind == "alert" && a.object == alert.ID })
+	switch {
+	case !there:
+		m.wrong("%s has no alert %s", st.key, key)
+	case st.open && alert.Status != "firing" && !byHand, !st.open && alert.Status != "resolved":
+		m.wrong("the alert %s is %s, and %s open: %v", key, alert.Status, st.key, st.open)
+	}
+}
+
+// eachThingOnce: whatever an event was to make in incident.io is there, once.
+func (m *model) eachThingOnce() {
+	for _, id := range sortedKeys(m.ops.events) {
+		ev := m.ops.events[id]
+		got := make(map[string]int)
+		for _, t := range m.things[id] {
+			got[t.kind]++
+		}
+		if ev.most {
+			if n := got["update"] + got["timeline"]; n > 1 || ev.skipped && n > 0 || len(got) > 1 || (n == 0 && ev.kind == "incident.resolved" && !ev.skipped && !m.closedByPeople(ev)) {
+				m.wrong("event %s (%s) made %v", id, ev.kind, got)
+			}
+			continue
+		}
+		want := maps.Clone(ev.want)
+		maps.DeleteFunc(want, func(_ string, n int) bool { return n == 0 })
+		if !maps.Equal(got, want) {
+			m.wrong("event %s (%s) made %v, want %v\n%s", id, ev.kind, got, want, m.ledger(id))
+		}
+	}
+}
+
+// closedByPeople says whether people ever ended an incident of the event's, so that a resolve finds nothing to do.
+func (m *model) closedByPeople(ev *soakEvent) bool {
+	for _, t := range m.ties {
+		if t.TigerOps == ev.story.key && slices.ContainsFunc(m.acts[t.Incident], func(a act) bool {
+			return a.kind == "resolve" || a.kind == "close" || a.kind == "merge"
+		}) {
+			return true
+		}
+	}
+	return false
+}
+
+// ledger is what the agent has written down of an event.
+func (m *model) ledger(event string) string {
+	return strings.Join(m.agent.rows(`SELECT '  ' || step || ' ' || d.state || ' ' || coalesce(http_status, '') || ' ' || remote_id || ' ' || error
+		FROM delivery d JOIN outbox o ON o.id = d.outbox_id WHERE o.event_id = ?`, event), "\n")
+}
+
+// inOrder: what an incident's events made was made in the order of the events.
+func (m *model) inOrder() {
+	for _, st := range m.ops.stories {
+		var last time.Time
+		var lastID string
+		for _, ev := range st.events {
+			first, end := time.Time{}, time.Time{}
+			for _, t := range m.things[ev.id] {
+				if first.IsZero() || t.made.Before(first) {
+					first = t.made
+				}
+				if t.made.After(end) {
+					end = t.made
+				}
+			}
+			if first.IsZero() {
+				continue
+			}
+			if first.Before(last) {
+				m.wrong("%s came after %s", lastID, ev.id)
+			}
+			last, lastID = end, ev.id
+		}
+	}
+}
+
+func (m *model) name(incident string) string { return m.incidents[incident].Reference }
+
+// told is the value that TigerOps was told last of something of an incident, and whether it was.
+func (m *model) told(t tie, value func(change) (string, bool)) (last string, ever bool) {
+	for _, r := range m.rows {
+		if r.TigerOps == t.TigerOps && r.Incident.ID == t.Incident {
+			if v, ok := value(r); ok {
+				last, ever = v, true
+			}
+		}
+	}
+	return last, ever
+}
+
+// bothSidesAgree: what incident.io shows is what the agent believes both sides agree on; and that is what TigerOps
+// set last, or what TigerOps was told that a person set, as the rule for conflicts has it.
+func (m *model) bothSidesAgree() {
+	for _, t := range m.ties {
+		if t.Dropped != "" {
+			continue // nobody looks at it any more
+		}
+		i := m.incidents[t.Incident]
+		severity, agreed := "", ""
+		if i.Severity != nil {
+			severity = i.Severity.Name
+		}
+		if t.Agreed.Severity != nil {
+			agreed = t.Agreed.Severity.Name
+		}
+		lead, believed := "", ""
+		for _, r := range i.RoleAssignments {
+			if r.Role.RoleType == "lead" && r.Assignee != nil {
+				lead = r.Assignee.Email
+			}
+		}
+		var leadID string
+		for _, r := range i.RoleAssignments {
+			if r.Role.RoleType == "lead" {
+				leadID = r.Role.ID
+			}
+		}
+		for _, r := range t.Agreed.Roles {
+			if r.Role.Type == "lead" {
+				believed = r.User.Email
+			}
+		}
+		for _, c := range [][3]string{
+			{"status", i.Status.Name, t.Agreed.Status.Name}, {"severity", severity, agreed}, {"name", i.Name, t.Agreed.Name},
+			{"summary", i.Summary, t.Agreed.Summary}, {"lead", lead, believed},
+		} {
+			if c[1] != c[2] {
+				m.wrong("%s: the %s in incident.io is %q, the agent believes %q", i.Reference, c[0], c[1], c[2])
+			}
+		}
+		m.severity(t, i, severity)
+		m.status(t, i)
+		m.lead(t, i, lead, t.Pushed.Roles[leadID])
+		m.nameOf(t, i)
+		m.summary(t, i)
+	}
+}
+
+var severities = map[string]string{"critical": "SEV1", "warning": "SEV2", "info": "SEV3"}
+
+// word is the last word that TigerOps' events say about something of an incident, and when; latest says when it last
+// said another one than before.
+func (m *model) word(key string, member func(map[string]any) string) (word string, since time.Time) {
+	for _, st := range m.ops.stories {
+		if st.key != key {
+			continue
+		}
+		for _, ev := range st.events {
+			var body map[string]any
+			if ev.poison || json.Unmarshal(ev.payload, &body) != nil {
+				continue
+			}
+			inc, ok := body["incident"].(map[string]any)
+			if !ok {
+				inc = body
+			}
+			if w := member(inc); w != "" && w != word {
+				word, since = w, ev.at
+			}
+		}
+	}
+	return word, since
+}
+
+func text1(name string) func(map[string]any) string {
+	return func(m map[string]any) string { s, _ := m[name].(string); return s }
+}
+
+// lastMove is who set a value last, by the updates of an incident, and when.
+func lastMove(i simulator.IncidentView, value func(simulator.Update) string) (by simulator.Actor, at time.Time) {
+	was := ""
+	for _, u := range i.Updates {
+		if v := value(u); v != was {
+			was, by, at = v, u.Updater, u.CreatedAt
+		}
+	}
+	return by, at
+}
+
+func (m *model) severity(t tie, i simulator.IncidentView, shown string) {
+	by, at := lastMove(i, func(u simulator.Update) string {
+		if u.NewSeverity == nil {
+			return ""
+		}
+		return u.NewSeverity.Name
+	})
+	word, since := m.word(t.TigerOps, text1("severity"))
+	if by.User == nil {
+		if severities[word] != shown {
+			m.wrong("%s: the agent set %s last, TigerOps says %s", i.Reference, shown, word)
+		}
+		return
+	}
+	told, ever := m.told(t, func(c change) (string, bool) {
+		return c.after("incident_io_severity"), c.Type == "incident.severity_changed"
+	})
+	if severities[word] == shown {
+		return
+	}
+	if !ever || told != shown {
+		m.wrong("%s: %s set %s at %s, TigerOps was told %q", i.Reference, by.User.Name, shown, at.Format("15:04:05.000"), told)
+	}
+	if since.After(at) {
+		m.wrong("%s: %s stands, set by %s at %s, and TigerOps said %s later, at %s", i.Reference, shown, by.User.Name, at.Format("15:04:05.000"), word, since.Format("15:04:05.000"))
+	}
+}
+
+func (m *model) status(t tie, i simulator.IncidentView) {
+	by, at := lastMove(i, func(u simulator.Update) string { return u.NewStatus.Name })
+	word := m.statusWord(t.TigerOps)
+	if meant := statusWords[word]; meant == i.Status.Name || by.User == nil && meant == "" {
+		return // both set the same, or nothing is meant
+	}
+	if by.User == nil {
+		m.wrong("%s: the agent set %s last, TigerOps says %s", i.Reference, i.Status.Name, word)
+		return
+	}
+	told, _ := m.told(t, func(c change) (string, bool) {
+		return c.after("incident_io_status"), strings.HasPrefix(c.Type, "incident.") && c.After["incident_io_status"] != nil
+	})
+	if told != i.Status.Name {
+		m.wrong("%s: %s set %s at %s, TigerOps was told %q", i.Reference, by.User.Name, i.Status.Name, at.Format("15:04:05.000"), told)
+	}
+}
+
+// statusWords is what incident.io calls TigerOps' statuses.
+var statusWords = map[string]string{"acknowledged": "Investigating", "investigating": "Investigating", "mitigated": "Monitoring", "resolved": "Documenting"}
+
+// statusWord is TigerOps' present status of an incident.
+func (m *model) statusWord(key string) string {
+	word := ""
+	for _, st := range m.ops.stories {
+		if st.key != key {
+			continue
+		}
+		for _, ev := range st.events {
+			var body struct {
+				Status   string
+				Incident struct{ Status string }
+			}
+			if ev.poison || json.Unmarshal(ev.payload, &body) != nil {
+				continue
+			}
+			switch told := body.Status + body.Incident.Status; {
+			case told != "":
+				word = told
+			case ev.kind == "incident.created":
+				word = "open"
+			case ev.kind == "incident.resolved":
+				word = "resolved"
+			case ev.kind == "incident.reopened":
+				word = "investigating"
+			case ev.kind == "incident.acknowledged" && word == "open":
+				word = "acknowledged"
+			}
+		}
+	}
+	return word
+}
+
+func (m *model) lead(t tie, i simulator.IncidentView, lead, pushed string) {
+	told, ever := m.told(t, func(c change) (string, bool) {
+		switch {
+		case c.Type == "incident.role_assigned" && c.after("incident_io_role") == "Incident Lead":
+			return c.after("email"), true
+		case c.Type == "incident.role_unassigned" && c.before("incident_io_role") == "Incident Lead":
+			return "", true
+		}
+		return "", false
+	})
+	if lead != pushed && (lead != told || lead != "" && !ever) {
+		m.wrong("%s: its lead is %q, TigerOps wants %q and was told %q", i.Reference, lead, pushed, told)
+	}
+}
+
+func (m *model) nameOf(t tie, i simulator.IncidentView) {
+	word, _ := m.word(t.TigerOps, text1("title"))
+	byHand := slices.ContainsFunc(m.acts[t.Incident], func(a act) bool { return a.kind == "name" && a.value == i.Name })
+	if i.Name != word && !byHand {
+		m.wrong("%s is named %q, TigerOps says %q", i.Reference, i.Name, word)
+	}
+}
+
+var notes = regexp.MustCompile(`note N[0-9]+`)
+
+// summary: TigerOps' latest summary is there, and so is what people wrote, unless an edit of the agent's was under way
+// while they did.
+func (m *model) summary(t tie, i simulator.IncidentView) {
+	word, _ := m.word(t.TigerOps, text1("ai_summary"))
+	var last *act
+	for _, a := range m.acts[t.Incident] {
+		if a.kind == "summary" {
+			last = &a
+		}
+	}
+	if !strings.Contains(i.Summary, word) && last == nil {
+		m.wrong("%s: the summary lacks %q:\n%s", i.Reference, word, i.Summary)
+	}
+	if last == nil {
+		return
+	}
+	for _, note := range notes.FindAllString(last.value, -1) {
+		if !strings.Contains(i.Summary, note) && !m.editing(i.ID, last.begun, last.end) {
+			m.wrong("%s: the summary lacks %q, which somebody wrote into it at %s:\n%s", i.Reference, note, last.end.Format("15:04:05.000"), i.Summary)
+		}
+	}
+}
+
+// editing says whether the agent looked at an incident before a time and sent an edit of its summary after it.
+func (m *model) editing(incident string, begun, end time.Time) bool {
+	for _, r := range m.sim.Requests("POST /v2/incidents/" + incident + "/actions/edit") {
+		if strings.Contains(r.Body, `"summary"`) && r.At.Add(-time.Second).Before(end) && r.At.Add(r.Took+time.Second).After(begun) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,345 @@
+package agent_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tigerops/tigerops-incidentio/agent/simulator"
+)
+
+var (
+	soakFor = flag.Duration("soak", 0, "how long TestSoak takes (a few of the minutes at its end are for the checks); 0: half a minute")
+	theSeed = flag.Uint64("seed", 0, "seed of TestSoak; 0: a new one")
+)
+
+const soakConfig = `integrations:
+  incident_io:
+    severity_mapping: {critical: SEV1, warning: SEV2, info: SEV3}
+    custom_fields: {affected_services: custom_field_abc, deployment_sha: custom_field_jkl}
+    escalation_paths: {payments: ` + simulator.DefaultEscalationPathID + `}
+    alert_source: {id: ` + simulator.DefaultAlertSourceID + `, token: ` + simulator.DefaultAlertSourceToken + `}
+    alert_route_wait: 0s
+`
+
+// soakPlan is how rough it gets, for how long.
+type soakPlan struct {
+	storm       time.Duration // then everything is calm and has to come to rest
+	newIncident time.Duration // between two new incidents
+	eventGap    time.Duration // mean time between two events of one
+	actGap      time.Duration // between two things that people do
+	weather     time.Duration // mean time between two changes of incident.io's health
+	life        time.Duration // mean time between two deaths of the agent
+	reconcile   time.Duration // AGENT_RECONCILE_INTERVAL
+}
+
+func planFor(d time.Duration) soakPlan {
+	p := soakPlan{
+		storm: 18 * time.Second, newIncident: 400 * time.Millisecond, eventGap: 250 * time.Millisecond, actGap: 70 * time.Millisecond,
+		weather: 900 * time.Millisecond, life: 2500 * time.Millisecond, reconcile: 4 * time.Second,
+	}
+	if d > 0 {
+		p.storm = d - min(max(d/5, 15*time.Second), 4*time.Minute)
+		p.storm = max(p.storm, d/3)
+		p.reconcile = max(4*time.Second, min(d/20, 20*time.Second))
+		p.newIncident = 600 * time.Millisecond
+		p.life = max(p.life, min(d/40, 12*time.Second))
+		p.weather = max(p.weather, min(d/100, 4*time.Second))
+	}
+	return p
+}
+
+// soak is one run.
+type soak struct {
+	testing.TB
+	whole    context.Context
+	plan     soakPlan
+	seed     uint64
+	sim      *simulator.Simulator
+	agent    *process
+	kills    int // by SIGKILL
+	stops    int // by SIGTERM
+	resent   int // events whose sender was not answered
+	ops      *tigerOps
+	staff    *staff
+	weathers map[string]int
+}
+
+// TestSoak sends thousands of events of hundreds of incidents through an agent that is killed again and again, to an
+// incident.io that errs, resets, hangs, throttles, refuses the key and goes away, while people change things there and
+// webhooks double, shuffle and vanish. Then all is calm, and what there is on both sides is held against a model:
+// nothing accepted is lost, each thing is there once and in order, nothing echoes, both sides agree, nothing is stuck.
+//
+//	go test ./agent -run Soak -soak 10m -seed 42
+func TestSoak(t *testing.T) {
+	if timeout := flag.Lookup("test.timeout").Value.(flag.Getter).Get().(time.Duration); timeout > 0 && *soakFor > timeout {
+		t.Fatalf("-soak %s is longer than the tests may take: give -timeout 0 before the package", *soakFor)
+	}
+	t.Parallel()
+	s := newSoak(t, *soakFor, *theSeed)
+	s.rage()
+	calm := time.Now()
+	s.rest(calm)
+	s.check()
+	s.report(time.Since(calm))
+}
+
+func newSoak(t testing.TB, d time.Duration, seed uint64) *soak {
+	if seed == 0 {
+		seed = uint64(time.Now().UnixNano()) % 1e9
+	}
+	s := &soak{TB: t, whole: t.Context(), plan: planFor(d), seed: seed, weathers: make(map[string]int)}
+	t.Logf("seed %d, a storm of %s; go test ./agent -run Soak -soak %s -seed %d", seed, s.plan.storm, d, seed)
+	s.sim = simulator.New(simulator.Options{
+		Key: theKey, Seed: seed, Keep: 100_000,
+		Limits: simulator.Limits{PerMinute: 30_000, AlertsPerMinute: 6_000, EscalationsPerMinute: 6_000},
+	})
+	server := httptest.NewServer(s.sim)
+	t.Cleanup(func() {
+		server.CloseClientConnections()
+		server.Close()
+		_ = s.sim.Close(context.Background())
+	})
+	s.agent = newProcess(t, server.URL, soakConfig, map[string]string{
+		"AGENT_RATE_LIMIT": "30000", "AGENT_RECONCILE_INTERVAL": s.plan.reconcile.String(),
+	})
+	s.sim.SetWebhook(s.agent.hooks, theWebhookSecret)
+	s.ops, s.staff = newTigerOps(s), &staff{soak: s}
+	if !s.agent.start() {
+		t.Fatalf("the agent ended at its start:\n%s", s.agent.logTail(20))
+	}
+	return s
+}
+
+// rage is the storm. When it returns, all events are accepted, the agent runs and incident.io is well again.
+func (s *soak) rage() {
+	s.sim.SetWebhookOptions(simulator.WebhookOptions{
+		Attempts: 3, Timeout: 2 * time.Second, DropShare: 0.15, DuplicateShare: 0.2, ShuffleWithin: 700 * time.Millisecond,
+	})
+	storm, over := context.WithTimeout(s.whole, s.plan.storm)
+	defer over()
+	var all sync.WaitGroup
+	rng := func(n uint64) *rand.Rand { return rand.New(rand.NewPCG(s.seed, 1<<32+n)) }
+	var tellers sync.WaitGroup
+	tellers.Go(func() { s.ops.storm(storm) })
+	for n := range uint64(2) {
+		all.Go(func() { s.staff.work(storm, rng(n)) })
+	}
+	all.Go(func() { s.weather(storm, rng(10)) })
+	all.Go(func() { s.kill(storm, rng(11)) })
+	taking, enough := context.WithCancel(s.whole)
+	var taker sync.WaitGroup
+	taker.Go(func() { s.consume(taking, rng(12)) })
+	all.Wait()
+	s.agent.restart() // whatever state the storm left it in
+	tellers.Wait()
+	enough()
+	taker.Wait()
+	s.sim.SetWebhookOptions(simulator.WebhookOptions{})
+}
+
+// consume takes changes out of the inbox until ctx ends.
+func (s *soak) consume(ctx context.Context, rng *rand.Rand) {
+	next := time.NewTicker(50 * time.Millisecond)
+	defer next.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-next.C:
+			s.ops.take(ctx, rng)
+		}
+	}
+}
+
+// kill ends and starts the agent again and again.
+func (s *soak) kill(ctx context.Context, rng *rand.Rand) {
+	for {
+		life := time.NewTimer(time.Duration((0.3 + 1.4*rng.Float64()) * float64(s.plan.life)))
+		select {
+		case <-ctx.Done():
+			life.Stop()
+			return
+		case <-life.C:
+		}
+		if rng.IntN(8) == 0 {
+			s.stops++
+			s.agent.stop()
+		} else {
+			s.kills++
+			s.agent.kill()
+		}
+		dead := time.NewTimer(time.Duration(rng.IntN(300)) * time.Millisecond)
+		<-dead.C
+		if !s.agent.start() {
+			s.Errorf("the agent ended at its start:\n%s", s.agent.logTail(20))
+			return
+		}
+	}
+}
+
+// weather makes incident.io ill and well again, until ctx ends; then it is well.
+func (s *soak) weather(ctx context.Context, rng *rand.Rand) {
+	well := func() {
+		s.sim.Mend()
+		s.sim.SetKey(theKey)
+	}
+	defer well()
+	for {
+		kind := weighted(rng, map[string]int{"calm": 30, "flaky": 35, "throttled": 10, "away": 8, "key refused": 6, "role refused": 6, "slow": 8})
+		s.weathers[kind]++
+		for _, f := range s.faults(kind, rng) {
+			if _, err := s.sim.Break(f); err != nil {
+				s.Errorf("break incident.io: %v", err)
+			}
+		}
+		if kind == "key refused" {
+			s.sim.SetKey("another")
+		}
+		lasts := time.NewTimer(time.Duration((0.3 + 1.4*rng.Float64()) * float64(s.plan.weather)))
+		select {
+		case <-ctx.Done():
+			lasts.Stop()
+			return
+		case <-lasts.C:
+		}
+		well()
+	}
+}
+
+func (s *soak) faults(kind string, rng *rand.Rand) []simulator.Fault {
+	short := func() time.Duration { return time.Duration(20+rng.IntN(400)) * time.Millisecond }
+	switch kind {
+	case "flaky":
+		all := []simulator.Fault{
+			{Kind: simulator.Delay, Delay: short(), P: 0.1},
+			{Kind: simulator.ResetBefore, P: 0.03}, {Kind: simulator.ResetAfter, P: 0.04}, {Kind: simulator.Cut, P: 0.02}, {Kind: simulator.Garbage, P: 0.02},
+			{Kind: simulator.Hang, Delay: short(), P: 0.02}, {Kind: simulator.HangAfter, Delay: short(), P: 0.02},
+		}
+		for _, status := range []int{408, 425, 500, 502, 503, 504} {
+			all = append(all,
+				simulator.Fault{Kind: simulator.StatusCode, Status: status, P: 0.01},
+				simulator.Fault{Kind: simulator.StatusAfter, Status: status, P: 0.01, Body: []string{"", "<html>upstream</html>"}[rng.IntN(2)]})
+		}
+		return all
+	case "throttled":
+		form := []string{"seconds", "http-date", "rfc3339", "body", "none", "0", "soon"}[rng.IntN(7)]
+		return []simulator.Fault{{Kind: simulator.Throttle, RetryAfter: form, Delay: short(), P: 0.05}}
+	case "away":
+		return []simulator.Fault{{Kind: simulator.Outage}}
+	case "role refused":
+		calls := []string{
+			"/v2/incidents", "/v2/incidents/*", "/v2/incidents/*/actions/*", "/v2/incident_updates", "/v2/incident_timeline_items", "/v3/actions",
+			"/v3/follow_ups", "/v2/escalations", "/v2/users", "/v1/severities", "/v2/incident_roles", "/v2/custom_fields", "/v1/postmortem_documents",
+		}
+		return []simulator.Fault{{Kind: simulator.RefuseRole, Path: calls[rng.IntN(len(calls))]}}
+	case "slow":
+		return []simulator.Fault{{Kind: simulator.Delay, Delay: short(), P: 0.5}}
+	}
+	return nil
+}
+
+// restart starts the agent if it does not run.
+func (p *process) restart() {
+	p.Helper()
+	p.mu.Lock()
+	running := p.cmd != nil
+	p.mu.Unlock()
+	if running {
+		select {
+		case <-p.gone():
+		default:
+			return
+		}
+	}
+	if !p.start() {
+		p.Fatalf("the agent ended at its start:\n%s", p.logTail(20))
+	}
+}
+
+// rest waits until everything that has an end came to it: events, webhooks, and a sweep behind them. Then an operator
+// discards the poison, and it all comes to rest again.
+func (s *soak) rest(calm time.Time) {
+	s.Helper()
+	rng := rand.New(rand.NewPCG(s.seed, 13))
+	behindPoison := `SELECT count(*) FROM outbox o WHERE state = 'pending' AND NOT EXISTS (
+		SELECT 1 FROM outbox d WHERE d.state = 'dead' AND d.incident_key = o.incident_key AND d.id < o.id)`
+	quiet := func() bool {
+		s.ops.take(s.whole, rng)
+		return s.agent.count(behindPoison) == 0 &&
+			s.agent.count("SELECT count(*) FROM webhook WHERE state = 'pending'") == 0 && s.sim.Counters().Webhooks.Waiting == 0
+	}
+	s.settles("everything that waits has its end", quiet)
+	s.Logf("%s after the storm nothing waits any more", time.Since(calm).Round(time.Millisecond))
+	s.dead()
+	s.settles("what waited behind the poison has its end", func() bool {
+		return quiet() && s.agent.count("SELECT count(*) FROM outbox WHERE state = 'pending'") == 0
+	})
+	at := time.Now()
+	s.settles("a sweep", func() bool {
+		swept, err := time.Parse(time.RFC3339, s.agent.sweeps())
+		return err == nil && swept.After(at) && quiet()
+	})
+	s.settles("TigerOps has taken every change", func() bool {
+		s.ops.take(s.whole, rng)
+		return s.agent.count("SELECT count(*) FROM inbox WHERE state = 'pending'") == 0
+	})
+}
+
+// settles waits for what has to come, and fails the test with what is in its way if it does not.
+func (s *soak) settles(what string, holds func() bool) {
+	s.Helper()
+	if holdsWithin(2*time.Minute, holds) {
+		return
+	}
+	s.Errorf("stuck:\n%s", strings.Join(s.agent.rows("SELECT kind || ' ' || id || ' ' || incident || ' ' || what || ': ' || why FROM stuck LIMIT 20"), "\n"))
+	s.Errorf("waiting:\n%s", strings.Join(s.agent.rows("SELECT id || ' ' || event_id || ' ' || event_type || ' attempts ' || attempts || ', next ' || next_attempt_at || ': ' || reason FROM outbox WHERE state = 'pending' LIMIT 20"), "\n"))
+	s.Errorf("webhooks:\n%s", strings.Join(s.agent.rows("SELECT id || ' ' || coalesce(event_type, '') || ': ' || error FROM webhook WHERE state = 'pending' LIMIT 20"), "\n"))
+	s.Fatalf("waited in vain: %s", what)
+}
+
+// dead wants exactly the poison to be dead, and discards it as an operator does.
+func (s *soak) dead() {
+	s.Helper()
+	var want []string
+	for _, ev := range s.ops.events {
+		if ev.poison {
+			want = append(want, ev.id)
+		}
+	}
+	slices.Sort(want)
+	if got := s.agent.rows("SELECT event_id FROM outbox WHERE state = 'dead' ORDER BY event_id"); !slices.Equal(got, want) {
+		s.Errorf("dead: got %v, want %v\n%s", got, want, strings.Join(s.agent.rows("SELECT event_id || ' ' || reason FROM outbox WHERE state = 'dead'"), "\n"))
+	}
+	s.agent.exec("UPDATE outbox SET state = 'skipped', reason = 'discarded: poison' WHERE state = 'dead'")
+}
+
+// report prints the figures of the run.
+func (s *soak) report(calm time.Duration) {
+	c := s.sim.Counters()
+	requests := c.Requests
+	s.Logf("seed %d: %d events of %d incidents (%d sent again, %d without an answer), %d acts of people, %d changes out",
+		s.seed, len(s.ops.events), len(s.ops.stories), s.ops.repeated, s.ops.resent, len(s.staff.acts), len(s.ops.taken))
+	s.Logf("%d kills, %d stops; weather %v; faults met %v", s.kills, s.stops, s.weathers, c.Faults)
+	s.Logf("%d requests, %.1f an event; answered %v; %d idempotency keys came again", requests, float64(requests)/float64(len(s.ops.events)), statuses(c.ByStatus), c.Repeated)
+	s.Logf("webhooks: %d, %d arrived, %d doubled, %d vanished", c.Webhooks.Total, c.Webhooks.Delivered, c.Webhooks.Doubled, c.Webhooks.Dropped+c.Webhooks.Failed)
+	s.Logf("%s after the storm both sides agree", calm.Round(time.Millisecond))
+}
+
+func statuses(by map[int]int) string {
+	var all []string
+	for _, status := range slices.Sorted(maps.Keys(by)) {
+		all = append(all, fmt.Sprintf("%d: %d", status, by[status]))
+	}
+	return strings.Join(all, ", ")
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -1,0 +1,428 @@
+package agent_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tigerops/tigerops-incidentio/agent/simulator"
+)
+
+// tigerOps plays TigerOps: incidents happen, each tells its story event by event, and every event is sent again and
+// again until it is accepted, as any sender does. It takes the inbox's changes too.
+type tigerOps struct {
+	*soak
+	mu       sync.Mutex
+	stories  []*story
+	events   map[string]*soakEvent // by id, once accepted
+	repeated int                   // events that were sent again although they were accepted
+	taken    []change              // what came out of the inbox, in the order in which it was taken
+}
+
+// story is one TigerOps incident.
+type story struct {
+	key    string
+	rng    *rand.Rand
+	length int
+
+	events []*soakEvent
+	// What TigerOps itself knows of it.
+	open     bool
+	above    bool // it was at min_severity once, so there is an incident for it
+	severity string
+	owner    string
+	actions  []string // of this life: names, with the status told last
+	status   map[string]string
+	posts    int
+	lives    int
+	poisoned bool
+}
+
+// soakEvent is an event and what is to come of it.
+type soakEvent struct {
+	id, kind string
+	story    *story // nil: it belongs to no incident
+	payload  []byte
+	at       time.Time // its timestamp
+	accepted time.Time
+	bySQL    bool // only the SQL door takes it
+
+	want    map[string]int // kind of thing in incident.io to how many of them are to carry its token
+	most    bool           // want holds upper bounds
+	skipped bool           // it ends skipped, and nothing is sent for it
+	poison  bool           // it ends dead
+}
+
+// change is a row of the inbox.
+type change struct {
+	Row      int64  `json:"id"`
+	Key      string `json:"key"`
+	Type     string `json:"type"`
+	TigerOps string `json:"tigerops_incident_id"`
+	Incident struct {
+		ID        string `json:"id"`
+		Reference string `json:"reference"`
+	} `json:"incident"`
+	Before     map[string]any `json:"before"`
+	After      map[string]any `json:"after"`
+	Message    string         `json:"message"`
+	OccurredAt time.Time      `json:"occurred_at"`
+	Source     string         `json:"source"`
+}
+
+func (c change) after(name string) string  { s, _ := c.After[name].(string); return s }
+func (c change) before(name string) string { s, _ := c.Before[name].(string); return s }
+
+func newTigerOps(s *soak) *tigerOps {
+	return &tigerOps{soak: s, events: make(map[string]*soakEvent)}
+}
+
+// storm tells stories until ctx ends, and returns when what was begun of them by then is accepted.
+func (o *tigerOps) storm(ctx context.Context) {
+	var tellers sync.WaitGroup
+	defer tellers.Wait()
+	next := time.NewTicker(o.plan.newIncident)
+	defer next.Stop()
+	for n := 1; ; n++ {
+		s := &story{
+			key: fmt.Sprintf("TIG-%d", n), rng: rand.New(rand.NewPCG(o.seed, uint64(n))),
+			status: make(map[string]string),
+		}
+		s.length = 6 + s.rng.IntN(30)
+		o.mu.Lock()
+		o.stories = append(o.stories, s)
+		o.mu.Unlock()
+		tellers.Go(func() { o.tell(ctx, s) })
+		select {
+		case <-ctx.Done():
+			return
+		case <-next.C:
+		}
+	}
+}
+
+// tell tells a story, an event after the other.
+func (o *tigerOps) tell(ctx context.Context, s *story) {
+	poison := s.rng.IntN(30) == 0
+	for n := range s.length {
+		var ev *soakEvent
+		if poison && n == s.length/2 && s.above {
+			ev = s.poison(n)
+		} else {
+			ev = s.next(n)
+		}
+		s.events = append(s.events, ev)
+		o.send(s.rng, ev, s.events)
+		if s.rng.IntN(12) == 0 {
+			o.send(s.rng, loneAlert(s, n), nil)
+		}
+		pause := time.NewTimer(time.Duration(s.rng.ExpFloat64() * float64(o.plan.eventGap)))
+		select {
+		case <-ctx.Done():
+			pause.Stop()
+			return
+		case <-pause.C:
+		}
+	}
+}
+
+// loneAlert is an event that belongs to no incident.
+func loneAlert(s *story, n int) *soakEvent {
+	ev := &soakEvent{id: fmt.Sprintf("%s-L%03d", s.key, n), kind: "slo.breached", at: time.Now()}
+	ev.write(map[string]any{"incident": map[string]any{"severity": "warning"}, "step": map[string]any{"kind": "slo", "title": "Budget " + ev.id}})
+	return ev
+}
+
+// write makes the payload.
+func (e *soakEvent) write(more map[string]any) {
+	more["id"], more["type"], more["timestamp"] = e.id, e.kind, e.at.UTC().Format("2006-01-02T15:04:05.000Z")
+	b, err := json.Marshal(more)
+	if err != nil {
+		panic(err)
+	}
+	e.payload = b
+}
+
+// poison is an event that the SQL door takes, and that nobody can make sense of.
+func (s *story) poison(n int) *soakEvent {
+	s.poisoned = true
+	ev := &soakEvent{id: fmt.Sprintf("%s-E%03d", s.key, n), kind: "incident.updated", story: s, at: time.Now(), bySQL: true, poison: true}
+	ev.write(map[string]any{"incident": map[string]any{"id": s.key, "impacted_metrics": "many"}})
+	return ev
+}
+
+var people = []struct{ name, email string }{
+	{"Lisa", "lisa@example.com"}, {"Ada", "ada@example.com"}, {"Grace", "grace@example.com"}, {"Linus", "linus@example.com"},
+}
+
+// next is the nth event of the story.
+func (s *story) next(n int) *soakEvent {
+	ev := &soakEvent{id: fmt.Sprintf("%s-E%03d", s.key, n), story: s, at: time.Now(), want: make(map[string]int)}
+	token := "token " + ev.id
+	inc := map[string]any{"id": s.key}
+	body := map[string]any{"incident": inc}
+	who := people[s.rng.IntN(len(people))]
+	actor := map[string]any{"name": who.name + " " + token, "email": who.email}
+	pick := func(words ...string) string { return words[s.rng.IntN(len(words))] }
+	severity := func(to string) {
+		s.severity, inc["severity"] = to, to
+		s.above = s.above || s.open && to != "info"
+	}
+	kind := ""
+	switch {
+	case n == 0:
+		kind = "incident.created"
+	case !s.above && s.open && n == 4 && s.rng.IntN(2) == 0:
+		kind = "incident.updated" // it rises
+		severity("critical")
+	case !s.above && s.open && n == s.length-1:
+		kind = "incident.resolved"
+	case !s.above:
+		kind = "investigation.step"
+	case s.open:
+		kind = weighted(s.rng, map[string]int{
+			"investigation.step": 30, "runbook.action": 14, "incident.updated": 22, "incident.acknowledged": 5, "incident.escalated": 2,
+			"anomaly.detected": 3, "slo.breached": 2, "incident.resolved": 5, "incident.commented": 2,
+		})
+	default:
+		kind = weighted(s.rng, map[string]int{
+			"investigation.step": 3, "runbook.action": 2, "incident.updated": 3, "postmortem.ready": 5, "incident.reopened": 4, "incident.commented": 1,
+		})
+	}
+	ev.kind = kind
+	switch kind {
+	case "incident.created":
+		s.open = true
+		inc["title"], inc["ai_summary"] = "Incident "+s.key, "summary "+ev.id
+		inc["affected_services"] = []string{pick("api-gateway", "checkout", "search")}
+		severity(pick("warning", "critical", "critical", "warning", "critical", "info"))
+		if s.rng.IntN(2) == 0 {
+			inc["team"] = "payments"
+		}
+		if s.rng.IntN(2) == 0 {
+			s.responsible(inc, who.name, who.email)
+		}
+	case "incident.updated":
+		if len(inc) == 1 && s.rng.IntN(2) == 0 {
+			severity(pick("info", "warning", "critical"))
+		}
+		if s.rng.IntN(3) == 0 {
+			inc["ai_summary"] = "summary " + ev.id
+		}
+		if s.rng.IntN(4) == 0 {
+			inc["title"] = "Incident " + s.key + " as of " + ev.id
+		}
+		if s.rng.IntN(4) == 0 {
+			inc["deployment"] = map[string]any{"sha": strings.ToLower(ev.id)}
+		}
+		if s.rng.IntN(5) == 0 {
+			s.responsible(inc, who.name, who.email)
+		}
+		if s.open && s.rng.IntN(5) == 0 {
+			inc["status"] = pick("investigating", "mitigated")
+		}
+	case "incident.acknowledged":
+		body["actor"] = actor
+		ev.want["update"] = 1
+	case "incident.escalated":
+		body["actor"] = actor
+		inc["team"] = "payments"
+		ev.want["update"], ev.want["escalation"] = 1, 1
+	case "incident.resolved":
+		s.open = false
+		body["actor"] = actor
+		ev.want["update or timeline"], ev.most = 1, true // people may have closed it before
+	case "incident.reopened":
+		s.open, s.actions, s.status, s.posts = true, nil, make(map[string]string), 0
+		s.lives++
+		body["actor"] = actor
+		severity(pick("warning", "critical"))
+		ev.want["update"], ev.most = 1, true // or it is declared anew
+	case "runbook.action":
+		name, status := "Action "+ev.id, "running"
+		if len(s.actions) > 0 && s.rng.IntN(2) == 0 {
+			name, status = s.actions[s.rng.IntN(len(s.actions))], pick("running", "succeeded", "failed")
+		}
+		was, known := s.status[name]
+		switch {
+		case !known:
+			s.actions = append(s.actions, name)
+			ev.want["action"] = 1
+		case was != status:
+			ev.want["timeline"] = 1
+		}
+		s.status[name] = status
+		body["action"] = map[string]any{"title": name, "status": status, "detail": token}
+	case "postmortem.ready":
+		ev.want["document"] = 1
+		if s.posts++; s.posts > 1 {
+			ev.want = map[string]int{"timeline": 1}
+		}
+		post := map[string]any{"timeline_summary": token, "contributing_factors": []string{"disk"}}
+		var items []map[string]any
+		for i := range s.rng.IntN(3) {
+			items = append(items, map[string]any{"title": fmt.Sprintf("Follow-up %d of %s", i, ev.id), "detail": token})
+		}
+		if ev.want["follow_up"] = len(items); len(items) > 0 {
+			post["action_items"] = items
+		}
+		body["postmortem"] = post
+	case "incident.commented": // nobody knows that type
+		ev.skipped = true
+	default: // investigation.step, anomaly.detected, slo.breached
+		body["step"] = map[string]any{"kind": pick("note", "root_cause_identified", "remediation_executed"), "title": "Step " + ev.id, "detail": token}
+		ev.want["timeline"] = 1
+	}
+	if !s.above {
+		ev.skipped = true
+	}
+	if ev.skipped {
+		ev.want = nil
+	}
+	if kind == "incident.updated" && s.rng.IntN(6) == 0 && inc["responders"] == nil && inc["deployment"] == nil {
+		delete(body, "incident") // as the template of a webhook writes it
+		for k, v := range inc {
+			body[k] = v
+		}
+		delete(body, "id")
+		body["incident_id"] = s.key
+	}
+	ev.write(body)
+	return ev
+}
+
+func (s *story) responsible(inc map[string]any, name, email string) {
+	s.owner = email
+	inc["responders"] = []map[string]any{{"role": "owner", "name": name, "email": email}}
+}
+
+// weighted picks a word by its weight; the words' order does not matter.
+func weighted(rng *rand.Rand, weights map[string]int) string {
+	sum := 0
+	for _, w := range sortedKeys(weights) {
+		sum += weights[w]
+	}
+	n := rng.IntN(sum)
+	for _, w := range sortedKeys(weights) {
+		if n -= weights[w]; n < 0 {
+			return w
+		}
+	}
+	panic("no words")
+}
+
+// send sends an event until it is accepted, through one door or another. Now and then it sends it again all the same.
+func (o *tigerOps) send(rng *rand.Rand, ev *soakEvent, before []*soakEvent) {
+	again := time.NewTicker(25 * time.Millisecond)
+	defer again.Stop()
+	door := rng.IntN(10)
+	batch := ev.payload
+	if door == 1 && len(before) > 1 { // the one before comes along once more
+		if last := before[len(before)-2]; !last.bySQL {
+			batch = bytes.Join([][]byte{last.payload, ev.payload}, []byte("\n"))
+			o.count(&o.repeated)
+		}
+	}
+	for first := true; ; first = false {
+		var err error
+		if ev.bySQL || door < 1 {
+			_, err = o.agent.database().ExecContext(o.whole, "INSERT INTO outbox(payload) VALUES (?)", string(ev.payload))
+		} else {
+			err = o.agent.post(o.whole, batch)
+		}
+		if err == nil {
+			break
+		}
+		if o.whole.Err() != nil {
+			o.Errorf("event %s was never accepted: %v", ev.id, err)
+			return
+		}
+		if !first {
+			o.count(&o.resent)
+		}
+		<-again.C
+	}
+	ev.accepted = time.Now()
+	o.mu.Lock()
+	o.events[ev.id] = ev
+	o.mu.Unlock()
+	if rng.IntN(12) == 0 && !ev.bySQL {
+		if o.agent.post(o.whole, ev.payload) == nil {
+			o.count(&o.repeated)
+		}
+	}
+}
+
+func (o *tigerOps) count(n *int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	*n++
+}
+
+// take takes what is in the inbox, once, by SQL or over HTTP.
+func (o *tigerOps) take(ctx context.Context, rng *rand.Rand) {
+	if rng.IntN(2) == 0 {
+		pending, err := o.agent.query("SELECT payload FROM inbox WHERE state = 'pending' ORDER BY id LIMIT 50")
+		if err != nil {
+			o.Errorf("read the inbox: %v", err)
+		}
+		for _, payload := range pending {
+			c := o.took([]byte(payload))
+			if _, err := o.agent.database().ExecContext(ctx, "UPDATE inbox SET state = 'applied' WHERE id = ?", c.Row); err != nil {
+				return
+			}
+			o.applied(c)
+		}
+		return
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, localURL+"/v1/inbox?limit=50&wait=200ms", nil)
+	if err != nil {
+		panic(err)
+	}
+	resp, err := o.agent.local.Do(req)
+	if err != nil {
+		return
+	}
+	defer func() { _ = resp.Body.Close() }()
+	var list struct {
+		Changes []json.RawMessage `json:"changes"`
+	}
+	if json.NewDecoder(resp.Body).Decode(&list) != nil {
+		return // it was killed while it answered
+	}
+	for _, payload := range list.Changes {
+		c := o.took(payload)
+		resp, err := o.agent.local.Post(fmt.Sprintf("%s/v1/inbox/%d/ack", localURL, c.Row), "application/json", nil)
+		if err != nil {
+			return
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode/100 != 2 {
+			return
+		}
+		o.applied(c)
+	}
+}
+
+func (o *tigerOps) took(payload []byte) change {
+	var c change
+	decode(o, payload, &c)
+	return c
+}
+
+func (o *tigerOps) applied(c change) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.taken = append(o.taken, c)
+}
+
+// person is who does something in incident.io.
+func (s *soak) person(rng *rand.Rand) *simulator.Person {
+	return s.sim.As(people[rng.IntN(len(people))].email)
+}
