@@ -45,8 +45,9 @@ type delivery struct {
 	lane   *lane
 	urgent bool
 
-	folded   []int64 // waiting updates whose effect this event carries
-	lastID   int64   // the newest of ev and folded
+	taken    time.Time // when TigerOps applied a change that this event knows nothing of; zero if there is none
+	folded   []int64   // waiting updates whose effect this event carries
+	lastID   int64     // the newest of ev and folded
 	before   mapping.State
 	state    mapping.State
 	link     *store.Link
@@ -124,6 +125,9 @@ func (d *delivery) step(ctx context.Context) (v verdict, finished bool, err erro
 		return verdict{}, true, fmt.Errorf("read the ledger: %w", err)
 	}
 	d.ledger, d.last = ledger, nil
+	if err := d.takeOver(ctx); err != nil {
+		return verdict{}, true, err
+	}
 	if err := d.addUp(ctx, ledger); err != nil {
 		return verdict{}, true, err
 	}
@@ -274,6 +278,67 @@ func lockName(tigerops string, link *store.Link) string {
 	return "tigerops:" + tigerops
 }
 
+// takeOver takes what people changed in incident.io, and TigerOps applied before it said what this event says, into
+// TigerOps' side: from then on that is what it believes. Until then it may say again what it believed before, without
+// having changed anything.
+func (d *delivery) takeOver(ctx context.Context) error {
+	d.taken = time.Time{}
+	if d.link == nil || len(d.ledger) > 0 {
+		return nil
+	}
+	tie, err := tieOf(*d.link)
+	if err != nil || len(tie.Agreed.Told) == 0 {
+		return err
+	}
+	var fields []string
+	for field, told := range tie.Agreed.Told {
+		at, err := d.a.st.AppliedAt(ctx, told.Key)
+		switch {
+		case err != nil:
+			return fmt.Errorf("read what TigerOps has applied: %w", err)
+		case at.IsZero():
+		case !at.After(saidAt(d.event, d.ev)):
+			fields = append(fields, field)
+		case d.taken.IsZero() || at.Before(d.taken):
+			d.taken = at
+		}
+	}
+	if len(fields) == 0 {
+		return nil
+	}
+	raw, ok, err := d.a.st.IncidentState(ctx, d.ev.IncidentKey)
+	if err != nil || !ok {
+		return err
+	}
+	var state mapping.State
+	if err := json.Unmarshal(raw, &state); err != nil {
+		return fmt.Errorf("read the incident's state: %w", err)
+	}
+	mapping.TakeOver(&tie, &state, fields)
+	if raw, err = json.Marshal(state); err != nil {
+		return fmt.Errorf("write down the incident's state: %w", err)
+	}
+	link, err := linkOf(*d.link, tie, state)
+	if err != nil {
+		return err
+	}
+	if _, err := d.a.st.Commit(ctx, store.Commit{
+		Why: "take over", Links: []store.Link{link}, Incident: &store.IncidentState{TigerOpsID: d.ev.IncidentKey, State: raw},
+	}); err != nil {
+		return fmt.Errorf("take over what TigerOps has applied: %w", err)
+	}
+	d.link = &link
+	return nil
+}
+
+// saidAt is when TigerOps said what an event says: its timestamp, else its arrival.
+func saidAt(e mapping.Event, row store.Event) time.Time {
+	if e.Timestamp.IsZero() {
+		return row.CreatedAt
+	}
+	return e.Timestamp
+}
+
 // addUp sets what TigerOps has told before this event and with it, and folds waiting updates in that were never sent.
 func (d *delivery) addUp(ctx context.Context, ledger []store.Step) error {
 	a := d.a
@@ -322,6 +387,12 @@ func (d *delivery) addUp(ctx context.Context, ledger []store.Step) error {
 	}
 	d.folded = nil
 	for _, i := range mapping.Foldable(d.event, events) {
+		if !d.taken.IsZero() && !d.taken.After(saidAt(events[i], waiting[i])) {
+			break // it was said by a TigerOps that had heard of a change in incident.io by then
+		}
+		if to := events[i].Incident.Severity; d.link == nil && to != "" && to != d.state.Incident.Severity {
+			break // a rise to min_severity declares, whatever comes after it
+		}
 		d.state = d.state.Apply(events[i])
 		d.folded = append(d.folded, waiting[i].ID)
 		d.lastID = waiting[i].ID

@@ -50,6 +50,7 @@ func Agree(t *Tie, e Effect, answer *Remote) {
 		}
 	}
 	t.Pushed = t.Pushed.With(e.Pushed)
+	a.settleTold(e.Pushed)
 }
 
 // With returns p with the members that q sets.

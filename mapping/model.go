@@ -275,6 +275,8 @@ type Agreed struct {
 	// Overruled names what a conflict decided for incident.io: a TigerOps event with an outbox id up to the number
 	// here may not push that field ("status", "severity", "role:ROLEID", "summary", "name").
 	Overruled map[string]int64 `json:"overruled,omitempty"`
+	// Told holds, by field (named as in Overruled), what TigerOps was told last, and has said nothing about since.
+	Told map[string]Told `json:"told,omitempty"`
 	// RemoteUpdatedAt is incident.io's updated_at at the last look.
 	RemoteUpdatedAt time.Time `json:"remote_updated_at,omitzero"`
 }

@@ -51,6 +51,14 @@ func (s *Store) Inbox(ctx context.Context, q InboxQuery) ([]InboxEntry, error) {
 		FROM `+from+` WHERE `+where+` ORDER BY i.id LIMIT ?`, append(args, limitOr100(q.Limit))...)
 }
 
+// AppliedAt tells when TigerOps applied a change, by the key that it was committed with; of a repeatable one the last is
+// meant. It is the zero time while TigerOps has not, or has rejected it.
+func (s *Store) AppliedAt(ctx context.Context, key string) (at time.Time, err error) {
+	_, err = s.one(ctx, "reading whether a change is applied", `SELECT iif(state = 'applied', applied_at, NULL) FROM inbox
+		WHERE key = ?1 OR key > ?1 || '#' AND key < ?1 || '$' ORDER BY id DESC LIMIT 1`, []any{key}, dbTime{&at})
+	return at, err
+}
+
 // NextPush tells when the first of the changes that are put off is due; the zero time if none is.
 func (s *Store) NextPush(ctx context.Context) (due time.Time, err error) {
 	_, err = s.one(ctx, "reading when a change is due", `SELECT min(next_attempt_at) FROM inbox INDEXED BY inbox_pending

@@ -1,0 +1,88 @@
+package agent
+
+import (
+	"testing"
+
+	"github.com/tigerops/tigerops-incidentio/agent/simulator"
+	"github.com/tigerops/tigerops-incidentio/store"
+)
+
+// apply applies every change in the inbox, as TigerOps does.
+func (w *world) apply() {
+	w.Helper()
+	for _, e := range must(w.a.st.Inbox(w.ctx, store.InboxQuery{State: store.Pending, Limit: 1000}))(w) {
+		must(w.a.st.AckInbox(w.ctx, e.ID))(w)
+	}
+}
+
+// What a person set stands against a TigerOps that says what it said before, until TigerOps has applied the person's
+// change: saying the old value again is a change then.
+func TestTigerOpsTakesBackWhatAPersonSet(t *testing.T) {
+	t.Parallel()
+	owner := m{"role": "owner", "email": ada}
+	for name, c := range map[string]struct {
+		do          func(w *world, ref string) error
+		says        m
+		show        func(simulator.IncidentView) string
+		theirs, own string
+	}{
+		"severity": {
+			func(w *world, ref string) error { return w.sim.As(lisa).SetSeverity(ref, "SEV3", "Not that bad.") },
+			m{"severity": "critical"}, func(v simulator.IncidentView) string { return v.Severity.Name }, "SEV3", "SEV1",
+		},
+		"status": {
+			func(w *world, ref string) error { return w.sim.As(lisa).SetStatus(ref, "Fixing", "") },
+			m{"status": "mitigated"}, func(v simulator.IncidentView) string { return v.Status.Name }, "Fixing", "Monitoring",
+		},
+		"role": {
+			func(w *world, ref string) error { return w.sim.As(lisa).AssignRole(ref, "lead", lisa) },
+			m{"responders": []m{owner}}, func(v simulator.IncidentView) string { return holder(v, "lead") }, lisa, ada,
+		},
+		"role given up": {
+			func(w *world, ref string) error { return w.sim.As(lisa).UnassignRole(ref, "lead") },
+			m{"responders": []m{owner}}, func(v simulator.IncidentView) string { return holder(v, "lead") }, "", ada,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newRunning(t, worldOptions{})
+			w.says(created(m{"severity": "critical", "status": "mitigated", "responders": []m{owner}}), updated(m{"status": "mitigated"}))
+			ref := w.only().Reference
+			w.ok(c.do(w, ref))
+			w.settle()
+			w.says(updated(c.says))
+			is(t, "said by a TigerOps that has not applied it", c.show(w.only()), c.theirs)
+			w.apply()
+			w.says(step("note", "It goes on"))
+			is(t, "not said at all", c.show(w.only()), c.theirs)
+			w.says(updated(c.says))
+			is(t, "said by a TigerOps that has applied it", c.show(w.only()), c.own)
+			w.settle()
+			for _, r := range w.rows() {
+				if r.Type == "incident.linked" || r.Source == "webhook" || r.Source == "delivery" && r.Actor != nil {
+					continue
+				}
+				t.Errorf("row %v: only a person's changes are told", r)
+			}
+		})
+	}
+}
+
+// A TigerOps incident that is declared anew is declared as TigerOps knows it, with what it has applied.
+func TestAReopenDeclaresWithWhatTigerOpsHasApplied(t *testing.T) {
+	t.Parallel()
+	w := newRunning(t, worldOptions{})
+	w.says(created(m{"severity": "critical"}))
+	first := w.only().Reference
+	w.ok(w.sim.As(lisa).SetSeverity(first, "SEV2", ""))
+	w.ok(w.sim.As(lisa).Close(first, ""))
+	w.settle()
+	w.apply()
+	w.says(event("incident.reopened"))
+	for _, v := range w.sim.Snapshot().Incidents {
+		if v.Reference != first {
+			is(t, "severity", v.Severity.Name, "SEV2")
+		}
+	}
+	is(t, "incidents", len(w.sim.Snapshot().Incidents), 2)
+}
