@@ -270,13 +270,17 @@ func (d *delivery) declared(ctx context.Context, req mapping.Request, r incident
 	if err != nil {
 		return fmt.Errorf("read the declared incident: %w", err)
 	}
-	remote := remoteOf(i)
+	remote, pushed := remoteOf(i), req.Effect.Pushed
+	if !again && !mapping.Tells(remote.Summary, pushed.Summary) {
+		// Another agent with the same TigerOps, or this one before its database was restored, has told more since.
+		pushed.Summary = ""
+	}
 	if again || a.now().Sub(remote.CreatedAt) > time.Minute {
 		// The key may have brought back an incident declared earlier, which people have moved since: what it was
 		// declared with is what both sides agree on, so that their moves are told.
 		a.asDeclared(ctx, req.Effect, &remote)
 	}
-	more, err := a.tied(remote, d.ev.IncidentKey, originDeclared, "delivery", d.state, req.Effect.Pushed)
+	more, err := a.tied(remote, d.ev.IncidentKey, originDeclared, "delivery", d.state, pushed)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package mapping
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -216,6 +217,9 @@ func composed(before, pushed string, st State) (text, sent string) {
 			return before, sent
 		}
 	}
+	if start < 0 && pushed == "" && slices.Contains(DeclaredFor(before), nameOf(st.Incident.ID)) {
+		return before, sent // another agent tells of it here, and may be ahead: ours comes with the next news
+	}
 	if start < 0 {
 		start, end = len(before), len(before)
 	}
@@ -238,6 +242,12 @@ func without(summary string, start, end int) string {
 		head = head[:all[len(all)-1][0]]
 	}
 	return head + tail
+}
+
+// Tells says whether a summary holds the section with that hash (Pushed.Summary).
+func Tells(summary, hash string) bool {
+	start, _ := findSection(strings.TrimSpace(summary), hash)
+	return start >= 0
 }
 
 // findSection finds the part of a summary that reads as the section with that hash: any run of parts between ruled

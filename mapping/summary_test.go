@@ -53,6 +53,24 @@ func TestSummaryIsShared(t *testing.T) {
 	}
 }
 
+// An agent that comes to an incident where another one tells of the same TigerOps incident adds nothing below it, and
+// goes on with the next news.
+func TestSummaryThatAnotherAgentTells(t *testing.T) {
+	t.Parallel()
+	w := declared(t)
+	ahead := strings.Replace(w.tie.Agreed.Summary, "Slow queries.", "Three.", 1)
+	w.tie.Agreed.Summary, w.tie.Pushed.Summary = ahead, ""
+	if got := summaryAfter(w, "Two."); got != ahead {
+		t.Errorf("got\n%s\nwant\n%s", got, ahead)
+	}
+	if got := summaryAfter(w, "Three."); got != ahead {
+		t.Errorf("caught up: got\n%s\nwant\n%s", got, ahead)
+	}
+	if got, want := summaryAfter(w, "Four."), strings.Replace(ahead, "Three.", "Four.", 1); got != want {
+		t.Errorf("then: got\n%s\nwant\n%s", got, want)
+	}
+}
+
 // TigerOps' own text may hold ruled lines.
 func TestSummaryWithRules(t *testing.T) {
 	t.Parallel()
