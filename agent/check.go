@@ -87,7 +87,7 @@ func (k *checker) read(what, role string, r incidentio.Result) bool {
 	case r.OK():
 		return true
 	case r.Status == http.StatusForbidden:
-		k.say(LevelError, "api_key", "give the key the role "+role+" in incident.io, Settings, API keys", "may not read %s", what)
+		k.say(LevelError, "api_key", "make a key with the role "+role+" in incident.io, Settings, API keys", "may not read %s", what)
 	case r.Class == incidentio.Refused && r.Status == http.StatusNotFound:
 		k.say(LevelWarning, "", "", "this account has no %s", what)
 	case r.Class == incidentio.Refused:
@@ -179,7 +179,7 @@ type wantedRole struct {
 func (k *checker) checkRoles(context.Context) {
 	for _, w := range k.wantedRoles() {
 		if w.wanted && !slices.ContainsFunc(w.anyOf, func(role string) bool { return slices.Contains(k.roles, role) }) {
-			k.say(w.level, "api_key", "add it in incident.io, Settings, API keys", "lacks the role %s, which %s needs", strings.Join(w.anyOf, " or "), w.what)
+			k.say(w.level, "api_key", "make a key that has it in incident.io, Settings, API keys: roles are chosen when a key is made", "lacks the role %s, which %s needs", strings.Join(w.anyOf, " or "), w.what)
 		}
 	}
 }

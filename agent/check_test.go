@@ -110,7 +110,7 @@ func TestCheckNamesMissingRoles(t *testing.T) {
 		}
 	}
 	_, environ = account(t, simulator.Options{Roles: []string{"incident_creator"}})
-	if got := strings.Join(findings(t, "", environ), "\n"); !strings.Contains(got, "may not read severities: give the key the role viewer") {
+	if got := strings.Join(findings(t, "", environ), "\n"); !strings.Contains(got, "may not read severities: make a key with the role viewer") {
 		t.Errorf("a key that may not read: %s", got)
 	}
 }
