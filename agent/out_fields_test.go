@@ -317,3 +317,14 @@ func TestOut3CustomFields(t *testing.T) {
 		}
 	})
 }
+
+func TestOutTypeAndVisibility(t *testing.T) {
+	t.Parallel()
+	w := newRunning(t, rules(func(r *mapping.Rules) { r.IncidentType, r.Visibility = "default", "private" }))
+	w.says(created(nil), updated(m{"title": "Slower"}), event(mapping.IncidentResolved))
+	v := w.only()
+	is(t, "type", v.Type.Name, "Default")
+	is(t, "visibility", v.Visibility, "private")
+	is(t, "name", v.Name, "Slower")
+	is(t, "status", v.Status.Category, "learning")
+}
