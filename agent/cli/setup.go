@@ -30,6 +30,9 @@ The token of an alert source that it has just created is printed, this once: kee
 				return err
 			}
 			result, err := agent.Setup(cmd.Context(), c, version(), apply)
+			if err != nil && len(result.Items) == 0 {
+				return err // nothing is known of what is there
+			}
 			if perr := a.showSetup(c, result, apply, asJSON, host); perr != nil && err == nil {
 				err = perr
 			}
@@ -61,7 +64,7 @@ func (a *app) showSetup(c agent.Config, result agent.SetupResult, apply, asJSON 
 			return err
 		}
 	} else {
-		a.tellSetup(c, result, apply, host)
+		a.tellSetup(c, result, apply, failed, host)
 	}
 	if failed > 0 {
 		return fmt.Errorf("%s could not be set up", count(failed, "thing"))
@@ -69,7 +72,7 @@ func (a *app) showSetup(c agent.Config, result agent.SetupResult, apply, asJSON 
 	return nil
 }
 
-func (a *app) tellSetup(c agent.Config, result agent.SetupResult, apply bool, host string) {
+func (a *app) tellSetup(c agent.Config, result agent.SetupResult, apply bool, failed int, host string) {
 	missing := 0
 	var rows [][]string
 	for _, i := range result.Items {
@@ -92,6 +95,8 @@ func (a *app) tellSetup(c agent.Config, result agent.SetupResult, apply bool, ho
 	switch {
 	case missing > 0:
 		a.print("%s missing: --apply creates them", count(missing, "thing"))
+	case failed > 0:
+		a.print("%s could not be set up: the note says why", count(failed, "thing"))
 	case apply:
 		a.print("everything is there")
 	default:
