@@ -45,9 +45,10 @@ type delivery struct {
 	lane   *lane
 	urgent bool
 
-	taken    time.Time // when TigerOps applied a change that this event knows nothing of; zero if there is none
-	folded   []int64   // waiting updates whose effect this event carries
-	lastID   int64     // the newest of ev and folded
+	taken    time.Time        // when TigerOps applied a change that this event knows nothing of; zero if there is none
+	folded   []int64          // waiting updates whose effect this event carries
+	lastID   int64            // the newest of ev and folded
+	saidBy   map[string]int64 // mapping.Input.SaidBy
 	before   mapping.State
 	state    mapping.State
 	link     *store.Link
@@ -355,7 +356,8 @@ func (d *delivery) addUp(ctx context.Context, ledger []store.Step) error {
 		}
 	}
 	d.state = d.before.Apply(d.event)
-	d.lastID = d.ev.ID
+	d.lastID, d.saidBy = d.ev.ID, make(map[string]int64)
+	d.says(d.event, d.ev.ID)
 	if d.event.Type != mapping.IncidentUpdated {
 		return nil
 	}
@@ -369,7 +371,7 @@ func (d *delivery) addUp(ctx context.Context, ledger []store.Step) error {
 			if slices.Contains(d.folded, w.ID) {
 				e, _ := mapping.ParseEvent(w.Payload, w.EventID)
 				d.state = d.state.Apply(e)
-				d.lastID = w.ID
+				d.says(e, w.ID)
 			}
 		}
 		return nil
@@ -395,9 +397,17 @@ func (d *delivery) addUp(ctx context.Context, ledger []store.Step) error {
 		}
 		d.state = d.state.Apply(events[i])
 		d.folded = append(d.folded, waiting[i].ID)
-		d.lastID = waiting[i].ID
+		d.says(events[i], waiting[i].ID)
 	}
 	return nil
+}
+
+// says notes what an event that is delivered now, or folded into it, says something of.
+func (d *delivery) says(e mapping.Event, id int64) {
+	d.lastID = id
+	for _, field := range mapping.Says(e) {
+		d.saidBy[field] = id
+	}
 }
 
 // changesState says whether an event can change something that people change too, so that incident.io's state is
@@ -502,7 +512,7 @@ func (d *delivery) input(ctx context.Context, ledger []store.Step) (in mapping.I
 	a := d.a
 	rules := &a.cfg.Load().Rules
 	in = mapping.Input{
-		Event: d.event, OutboxID: d.lastID, Before: d.before, State: d.state, Rules: rules,
+		Event: d.event, OutboxID: d.lastID, SaidBy: d.saidBy, Before: d.before, State: d.state, Rules: rules,
 		ArrivedAt: d.ev.CreatedAt, Ended: make(map[string]mapping.Ended, len(ledger)),
 	}
 	for _, s := range ledger {

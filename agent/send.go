@@ -177,8 +177,14 @@ func (d *delivery) overruled(e mapping.Effect) bool {
 	if err != nil {
 		return false
 	}
-	upTo := tie.Agreed.Overruled
-	return e.Status != nil && d.lastID <= upTo["status"] || e.Severity != nil && d.lastID <= upTo["severity"]
+	lost := func(field string) bool {
+		by, said := d.saidBy[field]
+		if !said {
+			by = d.lastID
+		}
+		return by <= tie.Agreed.Overruled[field]
+	}
+	return e.Status != nil && lost("status") || e.Severity != nil && lost("severity")
 }
 
 // sendOverruled settles an update in doubt that a person's later change has overruled: sent again it might be taken for

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"testing"
+	"time"
 
 	"github.com/tigerops/tigerops-incidentio/agent/simulator"
 	"github.com/tigerops/tigerops-incidentio/store"
@@ -85,4 +86,28 @@ func TestAReopenDeclaresWithWhatTigerOpsHasApplied(t *testing.T) {
 		}
 	}
 	is(t, "incidents", len(w.sim.Snapshot().Incidents), 2)
+}
+
+// What a conflict has taken from an event is not pushed by it, whatever later events are folded into it.
+func TestFoldingDoesNotUndoHowAConflictWent(t *testing.T) {
+	t.Parallel()
+	w := newRunning(t, worldOptions{config: func(c *Config) { c.BackoffInitial, c.BackoffMax = time.Millisecond, 20*time.Millisecond }})
+	w.says(created(m{"severity": "critical", "responders": []m{{"role": "owner", "email": ada}}}))
+	ref := w.only().Reference
+	// Its lane waits: the step in front gets no answer.
+	fault := must(w.sim.Break(simulator.Fault{Method: "POST", Path: "/v2/incident_timeline_items", Kind: simulator.StatusCode, Status: 500}))(w)
+	w.post(step("note", "In front"))
+	update := updated(m{"severity": "warning", "responders": []m{{"role": "owner", "email": grace}}})
+	later := updated(m{"team": "payments", "ai_summary": "The disk."})
+	w.post(update, later)
+	w.ok(w.sim.As(lisa).SetSeverity(ref, "SEV3", ""))
+	w.ok(w.sim.As(lisa).AssignRole(ref, "lead", lisa))
+	eventually(t, "the person's changes are told", func() bool {
+		return len(must(w.a.st.Inbox(w.ctx, store.InboxQuery{}))(w)) >= 4
+	})
+	w.sim.Mend(fault)
+	carrier := w.ends(update, store.Done)
+	is(t, "folded into", w.ends(later, store.Done).FoldedInto, carrier.ID)
+	is(t, "severity", w.only().Severity.Name, "SEV3")
+	is(t, "lead", holder(w.only(), "lead"), lisa)
 }

@@ -67,6 +67,9 @@ type Ended struct {
 type Input struct {
 	Event    Event
 	OutboxID int64
+	// SaidBy is the outbox id of the last of the event and those folded into it that says something of a field ("name",
+	// "severity", "status", "summary", "roles"); a field that is not there counts as said by OutboxID.
+	SaidBy   map[string]int64
 	Before   State  // what TigerOps had told before this event (and those folded into it)
 	State    State  // and with it
 	Tie      *Tie   // nil: not tied

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // Plan says what is still to be done for an event. It is called anew after each step that ended: a step of in.Ended
@@ -246,7 +247,29 @@ func (p *planner) record(told Pushed) {
 // overruled says whether a conflict over a field was decided for incident.io, as far as this event goes.
 func (p *planner) overruled(field string) bool {
 	upto, ok := p.tie.Agreed.Overruled[field]
-	return ok && p.in.OutboxID <= upto
+	name := field
+	if strings.HasPrefix(field, fieldRole) {
+		name = "roles"
+	}
+	by, said := p.in.SaidBy[name]
+	if !said {
+		by = p.in.OutboxID
+	}
+	return ok && by <= upto
+}
+
+// Says is the fields, as Input.SaidBy names them, that an event says something of.
+func Says(ev Event) (fields []string) {
+	i := ev.Incident
+	for field, says := range map[string]bool{
+		"name": i.Title != "", fieldSeverity: i.Severity != "", fieldStatus: i.Status != "",
+		"summary": i.AISummary != "" || i.RootCause != "", "roles": len(i.Responders) > 0,
+	} {
+		if says {
+			fields = append(fields, field)
+		}
+	}
+	return fields
 }
 
 // at is when the event happened: its own time, else its arrival, else what is known of the incident.
