@@ -320,8 +320,13 @@ func TestOut5SeveralAgentsEndWithOneIncident(t *testing.T) {
 
 func TestOut5SeveralTigerOpsIncidentsOnOneCloseTogether(t *testing.T) {
 	t.Parallel()
-	two := func(t *testing.T) (w *world, ref string) {
-		w = newRunning(t, worldOptions{config: byService})
+	two := func(t *testing.T, more ...func(*Config)) (w *world, ref string) {
+		w = newRunning(t, worldOptions{config: func(c *Config) {
+			byService(c)
+			for _, m := range more {
+				m(c)
+			}
+		}})
 		ref = w.open("SEV1")
 		w.says(created(gateway), created(gateway, m{"incident": m{"id": "TIG-2"}}))
 		w.settle()
@@ -353,6 +358,14 @@ func TestOut5SeveralTigerOpsIncidentsOnOneCloseTogether(t *testing.T) {
 		w, ref := two(t)
 		w.says(event(mapping.IncidentResolved), event(mapping.IncidentResolved, m{"incident": m{"id": "TIG-2"}}))
 		is(t, "category", w.inc(ref).Status.Category, "learning")
+	})
+	t.Run("at the same moment, while the events wait for their alerts to end", func(t *testing.T) {
+		t.Parallel()
+		w, ref := two(t, alerting)
+		w.sim.SetAlertDelay(300 * time.Millisecond)
+		w.says(event(mapping.IncidentResolved), event(mapping.IncidentResolved, m{"incident": m{"id": "TIG-2"}}))
+		is(t, "category", w.inc(ref).Status.Category, "learning")
+		is(t, "updates that say so", said(w.inc(ref), "Resolved in TigerOps"), 1)
 	})
 	t.Run("by incident.io: both are resolved", func(t *testing.T) {
 		t.Parallel()
