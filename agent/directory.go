@@ -47,6 +47,7 @@ type directory struct {
 	readAt  time.Time
 	retryAt time.Time
 	users   map[string]lookedUp // by lower-case email
+	failing time.Time           // since when no person's lookup comes to an answer; zero while they do
 	entries map[string]listed   // by catalog type
 	gone    map[string]time.Time
 }
@@ -375,14 +376,19 @@ func (d *directory) user(ctx context.Context, email string) lookedUp {
 			return u // an older answer is better than none
 		}
 		fresh = lookedUp{why: r.Error(), at: fresh.at}
-		if r.Class != incidentio.Refused && r.Status != http.StatusForbidden {
-			if fresh.until = u.until; fresh.until.IsZero() {
-				fresh.until = fresh.at.Add(d.patience)
-			}
-		}
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	switch {
+	case fresh.why == "":
+		d.failing = time.Time{}
+	case r.Class != incidentio.Refused:
+		// It may pass. Should it not, as where the key lacks a role for good, only the first of the people is waited for.
+		if d.failing.IsZero() {
+			d.failing = fresh.at
+		}
+		fresh.until = d.failing.Add(d.patience)
+	}
 	if len(d.users) > maxUsers {
 		clear(d.users)
 	}

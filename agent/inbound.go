@@ -27,17 +27,17 @@ type inbound struct {
 	doubt  chan struct{} // buffered by one: something failed that may be the database's fault
 
 	mu         sync.Mutex
-	again      map[string]retry      // subjects of webhooks that could not be settled
-	polled     map[string]time.Time  // when a sweep last looked at an incident
-	unreadable map[details]time.Time // kinds of details that are not given, and when they are asked for again
-	public     map[string]bool       // incidents that are not private
-	once       map[string]time.Time  // what was done or told already and need not be for a while
-	alertTurn  int                   // where the next sweep goes on among the alerts without an incident
-	silent     string                // why webhooks seem not to come; empty while they do
-	unwritten  string                // why the database can't be written; empty while it can
-	pushPaused string                // why the push to TigerOps pauses; empty while it does not
-	pushConfig *Config               // under which it does
-	pushNext   time.Time             // when a paused push is tried again
+	again      map[string]retry     // subjects of webhooks that could not be settled
+	polled     map[string]time.Time // when a sweep last looked at an incident
+	unreadable map[details]refusal  // kinds of details that are not given
+	public     map[string]bool      // incidents that are not private
+	once       map[string]time.Time // what was done or told already and need not be for a while
+	alertTurn  int                  // where the next sweep goes on among the alerts without an incident
+	silent     string               // why webhooks seem not to come; empty while they do
+	unwritten  string               // why the database can't be written; empty while it can
+	pushPaused string               // why the push to TigerOps pauses; empty while it does not
+	pushConfig *Config              // under which it does
+	pushNext   time.Time            // when a paused push is tried again
 }
 
 // retry is when something that went wrong is due again.
@@ -45,6 +45,9 @@ type retry struct {
 	attempts int
 	next     time.Time
 }
+
+// refusal is since when something is not given, and when it is asked for again.
+type refusal struct{ since, again time.Time }
 
 // resolvedAlert is an alert that incident.io says is resolved, of one TigerOps incident.
 type resolvedAlert struct {
@@ -55,23 +58,36 @@ type resolvedAlert struct {
 func newInbound(log *slog.Logger) *inbound {
 	return &inbound{
 		tell: newThrottle(log), pusher: newPusher(), doubt: make(chan struct{}, 1), again: make(map[string]retry), polled: make(map[string]time.Time),
-		unreadable: make(map[details]time.Time), public: make(map[string]bool), once: make(map[string]time.Time),
+		unreadable: make(map[details]refusal), public: make(map[string]bool), once: make(map[string]time.Time),
 	}
 }
 
 func (i *inbound) isUnreadable(d details) bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	return time.Now().Before(i.unreadable[d])
+	return time.Now().Before(i.unreadable[d].again)
 }
 
 // setUnreadable puts asking for a kind of details off, and says whether it was given before.
 func (i *inbound) setUnreadable(d details, again time.Duration) (first bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	_, known := i.unreadable[d]
-	i.unreadable[d] = time.Now().Add(again)
+	now := time.Now()
+	r, known := i.unreadable[d]
+	if !known {
+		r.since = now
+	}
+	r.again = now.Add(again)
+	i.unreadable[d] = r
 	return !known
+}
+
+// lacks says whether a kind of details is not given just now, but may be again.
+func (i *inbound) lacks(d details) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	r, known := i.unreadable[d]
+	return known && time.Since(r.since) < lackedFor
 }
 
 // setReadable says whether a kind of details that is given was not before.

@@ -25,7 +25,7 @@ func linkOf(l store.Link, t mapping.Tie, s mapping.State) (store.Link, error) {
 		l.Severity = t.Agreed.Severity.Name
 	}
 	l.TigerOpsStatus, l.TigerOpsSeverity = s.Incident.Status, s.Incident.Severity
-	l.Closed = over(l.Category)
+	l.Closed = over(l.Category) && t.Agreed.Seen[overMark] != "" // polled once more until then
 	l.UpdatedAt = time.Time{} // the store's
 	return l, nil
 }

@@ -51,6 +51,9 @@ const (
 	// unreadableShare is the part of the reconcile interval for which details that the account or the key does not give
 	// are not asked for again: each sweep asks, so that what was refused for a moment is told within the interval.
 	unreadableShare = 0.5
+	// lackedFor is how long details that are not given are expected to be given again: an incident that is over is
+	// polled for them until then.
+	lackedFor = time.Hour
 	// seenMark in Agreed.Seen says that an incident was looked at since it was tied. No id of incident.io's looks so.
 	seenMark = "@looked"
 	// overMark says that all of an incident was looked at since it was over, when nothing polls it any more.
@@ -108,7 +111,8 @@ func (a *Agent) lookAt(ctx context.Context, incidentID string, o lookOptions) (s
 	}
 
 	l := mapping.Look{Remote: s.Remote, Source: o.Source}
-	if r := a.fetchDetails(ctx, &l, ties, o); r.Class != incidentio.Done {
+	whole, r := a.fetchDetails(ctx, &l, ties, o)
+	if r.Class != incidentio.Done {
 		s.Result = r
 		return s, nil
 	}
@@ -157,10 +161,11 @@ func (a *Agent) lookAt(ctx context.Context, incidentID string, o lookOptions) (s
 			next.Seen = make(map[string]string, 1)
 		}
 		next.Seen[seenMark] = "1"
-		if over(l.Remote.Status.Category) {
-			next.Seen[overMark] = "1"
-		} else {
+		switch {
+		case !over(l.Remote.Status.Category):
 			delete(next.Seen, overMark)
+		case whole:
+			next.Seen[overMark] = "1"
 		}
 		if len(changes) == 0 && !l.Remote.UpdatedAt.Equal(tie.Agreed.RemoteUpdatedAt) {
 			a.m.echoes.Inc()
@@ -216,9 +221,9 @@ func (a *Agent) fetchIncident(ctx context.Context, id string, urgent bool) (mapp
 	return remoteOf(found), r
 }
 
-// fetchDetails adds to the look what it needs beside the incident itself. Its result is Done, or that of the request
-// which makes the look impossible now.
-func (a *Agent) fetchDetails(ctx context.Context, l *mapping.Look, ties []mapping.Tie, o lookOptions) incidentio.Result {
+// fetchDetails adds to the look what it needs beside the incident itself. whole says that it holds all that there is to
+// see. The result is Done, or that of the request which makes the look impossible now.
+func (a *Agent) fetchDetails(ctx context.Context, l *mapping.Look, ties []mapping.Tie, o lookOptions) (whole bool, r incidentio.Result) {
 	wanted := wantedDetails(&a.cfg.Load().Rules)
 	need := o.Also
 	for _, t := range ties {
@@ -234,6 +239,7 @@ func (a *Agent) fetchDetails(ctx context.Context, l *mapping.Look, ties []mappin
 		}
 	}
 	need &= wanted
+	whole = need == wanted
 	id := l.Remote.ID
 	for _, d := range []struct {
 		what  details
@@ -271,7 +277,11 @@ func (a *Agent) fetchDetails(ctx context.Context, l *mapping.Look, ties []mappin
 			return r
 		}},
 	} {
-		if need&d.what == 0 || a.in.isUnreadable(d.what) {
+		if need&d.what == 0 {
+			continue
+		}
+		if a.in.isUnreadable(d.what) {
+			whole = whole && !a.in.lacks(d.what)
 			continue
 		}
 		r := a.call(ctx, o.Urgent, d.fetch)
@@ -286,9 +296,10 @@ func (a *Agent) fetchDetails(ctx context.Context, l *mapping.Look, ties []mappin
 			if a.in.setUnreadable(d.what, again) {
 				a.log.Warn("incident.io does not give this; looks go on without it, and each sweep asks again", "what", detailNames[d.what], "error", r.Error())
 			}
+			whole = whole && !a.in.lacks(d.what)
 			d.drop()
 		default:
-			return r
+			return false, r
 		}
 	}
 	for _, e := range o.Escalations {
@@ -299,7 +310,7 @@ func (a *Agent) fetchDetails(ctx context.Context, l *mapping.Look, ties []mappin
 		m.IncidentIDs = nil // the caller says that it belongs to this one
 		l.Escalations = append(l.Escalations, m)
 	}
-	return incidentio.Result{Class: incidentio.Done}
+	return whole, incidentio.Result{Class: incidentio.Done}
 }
 
 // underWay are the effects and marks of steps that were sent, or are about to be, and whose outcome is not known.

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -13,8 +14,17 @@ import (
 
 func TestALookupThatFailsForAMomentCostsNobodyARole(t *testing.T) {
 	t.Parallel()
+	for _, status := range []int{503, 403} {
+		t.Run(strconv.Itoa(status), func(t *testing.T) {
+			t.Parallel()
+			lookupFails(t, status)
+		})
+	}
+}
+
+func lookupFails(t *testing.T, status int) {
 	w := newWorld(t, worldOptions{})
-	must(w.sim.Break(simulator.Fault{Path: "/v2/users", Kind: simulator.StatusCode, Status: 503, Times: 2}))(w)
+	must(w.sim.Break(simulator.Fault{Path: "/v2/users", Kind: simulator.StatusCode, Status: status, Times: 2}))(w)
 	w.start()
 	w.insert(`{"id":"e1","type":"incident.created","incident":{"id":"TIG-1","title":"Checkout is slow","severity":"critical","responders":[{"role":"owner","name":"Ada","email":"ada@example.com"}]}}`)
 	eventually(t, "the incident is declared without waiting for the lookup", func() bool { return len(w.sim.Snapshot().Incidents) == 1 })
@@ -47,6 +57,19 @@ func TestWhatPeopleAddBeforeTheyCloseAnIncidentIsTold(t *testing.T) {
 	w.ok(w.sim.As(lisa).Close(ref, "Done."))
 	w.pull() // nothing polls a closed incident
 	w.wantTypes(w.rows(), "timeline.added", "incident.resolved")
+}
+
+func TestWhatWasForbiddenWhileAnIncidentWasClosedIsToldWithALaterSweep(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{config: func(c *Config) { c.ReconcileInterval = 200 * time.Millisecond }})
+	ref, _ := w.tie("TIG-1")
+	must(w.sim.As(lisa).CreateAction(ref, "Buy a disk"))(w)
+	w.ok(w.sim.As(lisa).Close(ref, "Done."))
+	must(w.sim.Break(simulator.Fault{Path: "/v3/actions", Kind: simulator.RefuseRole, Times: 1}))(w)
+	w.pull()
+	w.wantTypes(w.rows(), "incident.resolved")
+	eventually(t, "a later sweep tells of the action", func() bool { w.sweep(); return len(w.rows()) == 1 })
+	eventually(t, "and is the last", func() bool { return must(w.a.st.Link(w.ctx, "TIG-1"))(w).Closed })
 }
 
 func TestWhatPeopleAddBeforeAReopenIsTold(t *testing.T) {

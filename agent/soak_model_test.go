@@ -342,18 +342,6 @@ func (m *model) inOrder() {
 
 func (m *model) name(incident string) string { return m.incidents[incident].Reference }
 
-// told is the value that TigerOps was told last of something of an incident, and whether it was.
-func (m *model) told(t tie, value func(change) (string, bool)) (last string, ever bool) {
-	for _, r := range m.rows {
-		if r.TigerOps == t.TigerOps && r.Incident.ID == t.Incident {
-			if v, ok := value(r); ok {
-				last, ever = v, true
-			}
-		}
-	}
-	return last, ever
-}
-
 // bothSidesAgree: what incident.io shows is what the agent believes both sides agree on; and that is what TigerOps
 // set last, or what TigerOps was told that a person set, as the rule for conflicts has it.
 func (m *model) bothSidesAgree() {
@@ -404,9 +392,8 @@ func (m *model) bothSidesAgree() {
 
 var severities = map[string]string{"critical": "SEV1", "warning": "SEV2", "info": "SEV3"}
 
-// word is the last word that TigerOps' events say about something of an incident, and when; latest says when it last
-// said another one than before.
-func (m *model) word(key string, member func(map[string]any) string) (word string, since time.Time) {
+// said is the last event of a TigerOps incident that says something, and what.
+func (m *model) said(key string, what func(map[string]any) string) (word string, last *soakEvent) {
 	for _, st := range m.ops.stories {
 		if st.key != key {
 			continue
@@ -420,16 +407,64 @@ func (m *model) word(key string, member func(map[string]any) string) (word strin
 			if !ok {
 				inc = body
 			}
-			if w := member(inc); w != "" && w != word {
-				word, since = w, ev.at
+			if w := what(inc); w != "" {
+				word, last = w, ev
 			}
 		}
 	}
-	return word, since
+	return word, last
 }
 
-func text1(name string) func(map[string]any) string {
+func member(name string) func(map[string]any) string {
 	return func(m map[string]any) string { s, _ := m[name].(string); return s }
+}
+
+func owner(inc map[string]any) string {
+	all, _ := inc["responders"].([]any)
+	if len(all) == 0 {
+		return ""
+	}
+	first, _ := all[0].(map[string]any)
+	return member("email")(first)
+}
+
+// told is the last change that TigerOps was told of something of an incident.
+func (m *model) told(t tie, of func(change) bool) *change {
+	var last *change
+	for _, r := range m.ops.taken {
+		if r.TigerOps == t.TigerOps && r.Incident.ID == t.Incident && of(r) && (last == nil || r.Row > last.Row) {
+			last = &r
+		}
+	}
+	return last
+}
+
+// settled holds what incident.io shows against what TigerOps said last and what it was told last. Who spoke last has it:
+// TigerOps, if it had applied what it was told by then; the person, if that was after all that TigerOps said.
+// In between, while one did not know of the other, either may stand.
+func settled(shown, want string, said *soakEvent, toldValue string, told *change) bool {
+	const slack = 100 * time.Millisecond
+	switch {
+	case told == nil:
+		return shown == want
+	case said != nil && said.at.After(told.Taken.Add(slack)):
+		return shown == want
+	case said == nil || said.accepted.Add(slack).Before(told.OccurredAt):
+		return shown == toldValue
+	}
+	return shown == want || shown == toldValue
+}
+
+func (m *model) unsettled(i simulator.IncidentView, what, shown, want string, said *soakEvent, toldValue string, told *change) {
+	at := func(t time.Time) string { return t.Format("15:04:05.000") }
+	text := fmt.Sprintf("%s: its %s is %q", i.Reference, what, shown)
+	if said != nil {
+		text += fmt.Sprintf("; TigerOps said %q at %s (%s, accepted %s)", want, at(said.at), said.id, at(said.accepted))
+	}
+	if told != nil {
+		text += fmt.Sprintf("; it was told %q (row %d), set at %s, and had applied it at %s", toldValue, told.Row, at(told.OccurredAt), at(told.Taken))
+	}
+	m.bad = append(m.bad, text)
 }
 
 // lastMove is who set a value last, by the updates of an incident, and when.
@@ -444,30 +479,14 @@ func lastMove(i simulator.IncidentView, value func(simulator.Update) string) (by
 }
 
 func (m *model) severity(t tie, i simulator.IncidentView, shown string) {
-	by, at := lastMove(i, func(u simulator.Update) string {
-		if u.NewSeverity == nil {
-			return ""
-		}
-		return u.NewSeverity.Name
-	})
-	word, since := m.word(t.TigerOps, text1("severity"))
-	if by.User == nil {
-		if severities[word] != shown {
-			m.wrong("%s: the agent set %s last, TigerOps says %s", i.Reference, shown, word)
-		}
-		return
+	word, said := m.said(t.TigerOps, member("severity"))
+	told := m.told(t, func(c change) bool { return c.Type == "incident.severity_changed" })
+	value := ""
+	if told != nil {
+		value = told.after("incident_io_severity")
 	}
-	told, ever := m.told(t, func(c change) (string, bool) {
-		return c.after("incident_io_severity"), c.Type == "incident.severity_changed"
-	})
-	if severities[word] == shown {
-		return
-	}
-	if !ever || told != shown {
-		m.wrong("%s: %s set %s at %s, TigerOps was told %q", i.Reference, by.User.Name, shown, at.Format("15:04:05.000"), told)
-	}
-	if since.After(at) {
-		m.wrong("%s: %s stands, set by %s at %s, and TigerOps said %s later, at %s", i.Reference, shown, by.User.Name, at.Format("15:04:05.000"), word, since.Format("15:04:05.000"))
+	if want := severities[word]; !settled(shown, want, said, value, told) {
+		m.unsettled(i, "severity", shown, want, said, value, told)
 	}
 }
 
@@ -481,11 +500,22 @@ func (m *model) status(t tie, i simulator.IncidentView) {
 		m.wrong("%s: the agent set %s last, TigerOps says %s", i.Reference, i.Status.Name, word)
 		return
 	}
-	told, _ := m.told(t, func(c change) (string, bool) {
-		return c.after("incident_io_status"), strings.HasPrefix(c.Type, "incident.") && c.After["incident_io_status"] != nil
+	told := m.told(t, func(c change) bool {
+		return strings.HasPrefix(c.Type, "incident.") && c.Type != "incident.linked" && c.After["incident_io_status"] != nil
 	})
-	if told != i.Status.Name {
-		m.wrong("%s: %s set %s at %s, TigerOps was told %q", i.Reference, by.User.Name, i.Status.Name, at.Format("15:04:05.000"), told)
+	known, since := "", time.Time{} // what the agent set last is what TigerOps knows without being told
+	was := ""
+	for _, u := range i.Updates {
+		if u.NewStatus.Name != was && u.Updater.User == nil {
+			known, since = u.NewStatus.Name, u.CreatedAt
+		}
+		was = u.NewStatus.Name
+	}
+	if told != nil && told.OccurredAt.After(since) {
+		known = told.after("incident_io_status")
+	}
+	if known != i.Status.Name {
+		m.wrong("%s: %s set %s at %s, TigerOps was told %v", i.Reference, by.User.Name, i.Status.Name, at.Format("15:04:05.000"), told)
 	}
 }
 
@@ -525,22 +555,26 @@ func (m *model) statusWord(key string) string {
 }
 
 func (m *model) lead(t tie, i simulator.IncidentView, lead, pushed string) {
-	told, ever := m.told(t, func(c change) (string, bool) {
-		switch {
-		case c.Type == "incident.role_assigned" && c.after("incident_io_role") == "Incident Lead":
-			return c.after("email"), true
-		case c.Type == "incident.role_unassigned" && c.before("incident_io_role") == "Incident Lead":
-			return "", true
-		}
-		return "", false
+	if t.Origin == "attached" {
+		return // who held a role there already keeps it, and nobody is told
+	}
+	want, said := m.said(t.TigerOps, owner)
+	told := m.told(t, func(c change) bool {
+		return (c.Type == "incident.role_assigned" && c.after("incident_io_role") == "Incident Lead") ||
+			(c.Type == "incident.role_unassigned" && c.before("incident_io_role") == "Incident Lead")
 	})
-	if lead != pushed && (lead != told || lead != "" && !ever) {
-		m.wrong("%s: its lead is %q, TigerOps wants %q and was told %q", i.Reference, lead, pushed, told)
+	value := ""
+	if told != nil {
+		value = told.after("email")
+	}
+	// Who acknowledges takes a role that nobody holds.
+	if !settled(lead, want, said, value, told) && (lead == "" || lead != pushed) {
+		m.unsettled(i, "lead", lead, want, said, value, told)
 	}
 }
 
 func (m *model) nameOf(t tie, i simulator.IncidentView) {
-	word, _ := m.word(t.TigerOps, text1("title"))
+	word, _ := m.said(t.TigerOps, member("title"))
 	byHand := slices.ContainsFunc(m.acts[t.Incident], func(a act) bool { return a.kind == "name" && a.value == i.Name })
 	if i.Name != word && !byHand {
 		m.wrong("%s is named %q, TigerOps says %q", i.Reference, i.Name, word)
@@ -552,7 +586,7 @@ var notes = regexp.MustCompile(`note N[0-9]+`)
 // summary: TigerOps' latest summary is there, and so is what people wrote, unless an edit of the agent's was under way
 // while they did.
 func (m *model) summary(t tie, i simulator.IncidentView) {
-	word, _ := m.word(t.TigerOps, text1("ai_summary"))
+	word, _ := m.said(t.TigerOps, member("ai_summary"))
 	var last *act
 	for _, a := range m.acts[t.Incident] {
 		if a.kind == "summary" {

@@ -74,6 +74,7 @@ type change struct {
 	Message    string         `json:"message"`
 	OccurredAt time.Time      `json:"occurred_at"`
 	Source     string         `json:"source"`
+	Taken      time.Time      `json:"-"` // when TigerOps had applied it
 }
 
 func (c change) after(name string) string  { s, _ := c.After[name].(string); return s }
@@ -419,6 +420,7 @@ func (o *tigerOps) took(payload []byte) change {
 func (o *tigerOps) applied(c change) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	c.Taken = time.Now()
 	o.taken = append(o.taken, c)
 }
 
