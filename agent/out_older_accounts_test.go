@@ -69,6 +69,16 @@ func TestOut9OlderAccounts(t *testing.T) {
 		is(t, "notes", len(notes), 2)
 		holds(t, "note", notes[0].Content, "p99 is up")
 	})
+	t.Run("without alert notes too they stand below the summary", func(t *testing.T) {
+		t.Parallel()
+		w := newRunning(t, worldOptions{sim: older, config: alerting})
+		must(w.sim.Break(simulator.Fault{Path: "/v1/alert_notes", Kind: simulator.Missing}))(w)
+		w.says(created(nil), step("anomaly_detected", "p99 is up"), step("anomaly_detected", "p50 too"))
+		holds(t, "summary", w.only().Summary, "Told by TigerOps", "p99 is up", "p50 too")
+		if s := w.only().Summary; strings.Count(s, "p99 is up") != 1 || strings.Contains(s, "timeline.add)") {
+			t.Errorf("want the message once, without the note's mark:\n%s", s)
+		}
+	})
 	t.Run("one call may be missing alone", func(t *testing.T) {
 		t.Parallel()
 		for path, c := range map[string]struct {

@@ -58,6 +58,12 @@ func Fallback(req Request, in Input) (Request, string, bool) {
 			return req, "", false
 		}
 		return withoutUpdate(req, in, b), warning, true
+	case CreateAlertNote:
+		var b noteBody
+		if json.Unmarshal(req.Body, &b) != nil {
+			return req, "", false
+		}
+		return asEdit(req, in, updateBody{Message: strings.TrimSuffix(b.Content, req.Mark)}), warning, true
 	}
 	return req, "", false
 }
@@ -88,8 +94,7 @@ const logTitle = "**Told by TigerOps**"
 // withoutUpdate is an update without the call for it. A message that comes with a move stands below the summary, too:
 // it says who did it.
 func withoutUpdate(req Request, in Input, b updateBody) Request {
-	p := newPlanner(in)
-	if b.Status == "" && b.Severity == "" && in.AlertID != "" {
+	if b.Status == "" && b.Severity == "" && in.AlertID != "" && !in.Directory.lacks(CreateAlertNote) {
 		mark := eventMark(in.Event.ID, 0)
 		if req.Name != "incident.update" {
 			mark = strings.TrimSuffix(mark, ")") + " " + req.Name + ")" // an event may leave several notes
@@ -98,6 +103,12 @@ func withoutUpdate(req Request, in Input, b updateBody) Request {
 		req.Body = encoded(noteBody{Alert: in.AlertID, Content: paragraphs(cut(b.Message, maxDetail), mark)})
 		return req
 	}
+	return asEdit(req, in, b)
+}
+
+// asEdit is an update as an edit of the incident, with its message below the summary.
+func asEdit(req Request, in Input, b updateBody) Request {
+	p := newPlanner(in)
 	parts := incidentParts{Severity: b.Severity, Status: b.Status}
 	if b.Message != "" {
 		parts.Summary = logged(in.Tie.Agreed.Summary, b.Message, p.at())

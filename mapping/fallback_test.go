@@ -12,6 +12,10 @@ func TestFallback(t *testing.T) {
 	steps, in := refusable(t)
 	withAlert := in
 	withAlert.AlertID = "al-1"
+	withoutNotes := withAlert
+	dir := *in.Directory
+	dir.Missing = map[string]bool{mapping.CallAlertNotes: true}
+	withoutNotes.Directory = &dir
 	w := newWorld(t)
 	note := saying("e3", "incident.acknowledged", "", adaDid)
 	w.says(full)
@@ -22,12 +26,17 @@ func TestFallback(t *testing.T) {
 		call mapping.Call
 		body []string // what it holds
 	}{
-		"a timeline item is an update":         {steps["timeline.add"], in, mapping.CreateUpdate, []string{"**X: ttt", "(2026-11-23 02:10 UTC)", "ddd"}},
-		"an action is a timeline item":         {steps["action.create"], in, mapping.CreateTimeline, []string{`"title":"Runbook: x"`, "(TigerOps e4)", `"timestamp":"2026-11-23T02:10:00.000Z"`}},
-		"a follow-up is an update":             {steps["followup.create.1"], in, mapping.CreateUpdate, []string{"**Follow-up:** a", "Labels: x, y"}},
-		"a post-mortem is an update":           {steps["postmortem.import"], in, mapping.CreateUpdate, []string{"post-mortem: Checkout latency above SLO", "## Impact", "… (cut)"}},
-		"a move is an edit":                    {steps["incident.update"], withAlert, mapping.EditIncident, []string{`"severity_id":"sev-major"`, `"incident_status_id":"st-monitoring"`, "Escalated by Ada"}},
-		"a message is a note of the alert":     {ack, withAlert, mapping.CreateAlertNote, []string{`"alert_id":"al-1"`, "Acknowledged by Ada", "(TigerOps e9)"}},
+		"a timeline item is an update":     {steps["timeline.add"], in, mapping.CreateUpdate, []string{"**X: ttt", "(2026-11-23 02:10 UTC)", "ddd"}},
+		"an action is a timeline item":     {steps["action.create"], in, mapping.CreateTimeline, []string{`"title":"Runbook: x"`, "(TigerOps e4)", `"timestamp":"2026-11-23T02:10:00.000Z"`}},
+		"a follow-up is an update":         {steps["followup.create.1"], in, mapping.CreateUpdate, []string{"**Follow-up:** a", "Labels: x, y"}},
+		"a post-mortem is an update":       {steps["postmortem.import"], in, mapping.CreateUpdate, []string{"post-mortem: Checkout latency above SLO", "## Impact", "… (cut)"}},
+		"a move is an edit":                {steps["incident.update"], withAlert, mapping.EditIncident, []string{`"severity_id":"sev-major"`, `"incident_status_id":"st-monitoring"`, "Escalated by Ada"}},
+		"a message is a note of the alert": {ack, withAlert, mapping.CreateAlertNote, []string{`"alert_id":"al-1"`, "Acknowledged by Ada", "(TigerOps e9)"}},
+		"a note of the alert is a line of the summary": {
+			mapping.Request{Name: "timeline.add", Key: "k", Call: mapping.CreateAlertNote, Mark: "(TigerOps e9 timeline.add)", Body: []byte(`{"alert_id":"al-1","content":"Found it.\n\n(TigerOps e9 timeline.add)"}`)},
+			withAlert, mapping.EditIncident, []string{"**Told by TigerOps**", "- Found it. (2026-11-23 02:10 UTC)"},
+		},
+		"a message without notes is no note":   {ack, withoutNotes, mapping.EditIncident, []string{"**Told by TigerOps**", "- Acknowledged by Ada in TigerOps."}},
 		"a message is a line of the summary":   {ack, in, mapping.EditIncident, []string{"**Told by TigerOps**", "- Acknowledged by Ada in TigerOps. (2026-11-23 02:10 UTC)"}},
 		"a second hop without words is a move": {mapping.Request{Name: "incident.update.2", Call: mapping.CreateUpdate, Body: []byte(`{"incident_id":"i","idempotency_key":"k","to_incident_status_id":"st-closed"}`), Key: "k"}, in, mapping.EditIncident, []string{`{"incident":{"incident_status_id":"st-closed"}`}},
 	} {

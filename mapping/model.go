@@ -221,6 +221,7 @@ const (
 	CallActions    = "actions"
 	CallFollowUps  = "follow_ups"
 	CallPostmortem = "import_postmortem_document"
+	CallAlertNotes = "alert_notes"
 )
 
 // Remote is an incident of incident.io as the API shows it.

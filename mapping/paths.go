@@ -26,6 +26,7 @@ var newerCalls = map[Call]string{
 	CreateAction:     CallActions,
 	CreateFollowUp:   CallFollowUps,
 	ImportPostmortem: CallPostmortem,
+	CreateAlertNote:  CallAlertNotes,
 }
 
 // Newer is the call's name in Directory.Missing if an older or limited account may lack it, else empty.
