@@ -33,6 +33,7 @@ type Checked struct {
 
 // checker is one check against incident.io under way.
 type checker struct {
+	name  string // of the program, as requests carry it
 	c     Config
 	io    *incidentio.Client
 	dir   mapping.Directory
@@ -64,11 +65,12 @@ func CheckOnline(ctx context.Context, c Config, version string) ([]Checked, erro
 }
 
 func newChecker(c Config, version string) (*checker, error) {
-	io, err := incidentio.New(incidentio.Options{BaseURL: c.APIURL, CAFile: c.CAFile, Key: c.APIKey.Reveal, UserAgent: "tigerops-incidentio/" + version})
+	name := "tigerops-incidentio/" + version
+	io, err := incidentio.New(incidentio.Options{BaseURL: c.APIURL, CAFile: c.CAFile, Key: c.APIKey.Reveal, UserAgent: name})
 	if err != nil {
 		return nil, fmt.Errorf("set up the client of incident.io: %w", err)
 	}
-	return &checker{c: c, io: io}, nil
+	return &checker{c: c, io: io, name: name}, nil
 }
 
 // say adds a finding about an option of the file; with no key, about incident.io as a whole.
@@ -138,6 +140,7 @@ func (k *checker) checkClock(ctx context.Context) {
 	if err != nil {
 		return
 	}
+	req.Header.Set("User-Agent", k.name)
 	resp, err := transport.RoundTrip(req)
 	if err != nil {
 		return // the requests with the key have shown that incident.io is there

@@ -24,6 +24,17 @@ func account(t *testing.T, o simulator.Options) (*simulator.Simulator, map[strin
 	return sim, map[string]string{"INCIDENT_IO_API_KEY": simulator.DefaultKey, "INCIDENT_IO_API_URL": server.URL, "INCIDENT_IO_WEBHOOK_SECRET": webhook}
 }
 
+func TestCheckSaysWhoAsks(t *testing.T) {
+	t.Parallel()
+	sim, environ := account(t, simulator.Options{})
+	findings(t, "", environ)
+	for _, r := range sim.Requests() {
+		if r.Agent != "tigerops-incidentio/test" {
+			t.Errorf("%s %s: user agent %q, want tigerops-incidentio/test", r.Method, r.Path, r.Agent)
+		}
+	}
+}
+
 // findings checks a configuration against an account and returns everything that is not well.
 func findings(t *testing.T, yaml string, environ map[string]string) []string {
 	t.Helper()
