@@ -204,7 +204,7 @@ func (d *delivery) step(ctx context.Context) (v verdict, finished bool, err erro
 	if err := d.freeze(ctx, req); err != nil {
 		return verdict{}, true, err
 	}
-	if len(out.Next) == 1 && endsWith(req.Call) {
+	if len(out.Next) == 1 && endsWith(req.Call) && pending == "" {
 		d.last = &out
 	}
 	return d.send(ctx, req, false, ledger)

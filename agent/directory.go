@@ -48,6 +48,7 @@ type directory struct {
 	retryAt time.Time
 	users   map[string]lookedUp // by lower-case email
 	failing time.Time           // since when no person's lookup comes to an answer; zero while they do
+	lacking time.Time           // since when the key may not read a part of the account; zero while it may
 	entries map[string]listed   // by catalog type
 	gone    map[string]time.Time
 }
@@ -98,6 +99,13 @@ func newDirectory(a *Agent) *directory {
 		a: a, patience: lookupPatience, reading: make(chan struct{}, 1), early: rate.NewLimiter(rate.Every(10*time.Second), 5),
 		users: make(map[string]lookedUp), entries: make(map[string]listed), gone: make(map[string]time.Time),
 	}
+}
+
+// forbidden says whether a part of the account is missing because the key may not read it.
+func (d *directory) forbidden() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return !d.lacking.IsZero()
 }
 
 // get returns the account as it is known, read anew when it is too old. Its error, if any, is a *directoryError.
@@ -197,6 +205,8 @@ func (d *directory) read(ctx context.Context, force bool) (*mapping.Directory, e
 			d.known, d.readAt, d.retryAt = fresh.Directory, time.Now(), time.Time{}
 			if fresh.partial {
 				d.readAt = d.readAt.Add(directoryPartial - directoryFor)
+			} else {
+				d.lacking = time.Time{}
 			}
 			d.name, d.org = fresh.keyName, fresh.org
 			if force {
@@ -232,7 +242,8 @@ type account struct {
 // is forbidden.
 func (d *directory) load(ctx context.Context, older *mapping.Directory) (account, error) {
 	acc := account{Directory: &mapping.Directory{}}
-	if older == nil {
+	first := older == nil
+	if first {
 		older = &mapping.Directory{}
 	}
 	var failed *directoryError
@@ -242,6 +253,8 @@ func (d *directory) load(ctx context.Context, older *mapping.Directory) (account
 		}
 		switch r := d.a.call(ctx, true, do); {
 		case r.Class == incidentio.Done:
+		case r.Class == incidentio.Unauthorized && r.Status == http.StatusForbidden && first && d.lacks():
+			failed = &directoryError{what, r} // it may be a matter of a moment
 		case r.Class == incidentio.Refused, r.Class == incidentio.Unauthorized && r.Status == http.StatusForbidden:
 			// An account without this, or a key that may not read it: what is mapped onto it is left out, the incident
 			// is not (P6).
@@ -299,6 +312,16 @@ func part[T, M any](ask func(string, func(context.Context) incidentio.Result), w
 		return r
 	})
 	return list
+}
+
+// lacks notes that the key may not read a part of the account, and says whether that is worth waiting for.
+func (d *directory) lacks() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.lacking.IsZero() {
+		d.lacking = time.Now()
+	}
+	return time.Since(d.lacking) < d.patience
 }
 
 // fieldsInUse says which custom fields the configuration names, by id or name: only their options are read.

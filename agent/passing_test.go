@@ -100,3 +100,35 @@ func TestAPartOfTheAccountForbiddenForAMomentIsServedFromTheOlderCopy(t *testing
 		t.Errorf("the copy serves for %s, want %s at most", left, directoryPartial)
 	}
 }
+
+func TestSeveritiesForbiddenForAMomentAtTheStartCostNoIncident(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{config: func(c *Config) { c.BackoffInitial, c.BackoffMax = 5*time.Millisecond, 50*time.Millisecond }})
+	fault := must(w.sim.Break(simulator.Fault{Path: "/v1/severities", Kind: simulator.RefuseRole}))(w)
+	w.start()
+	w.insert(`{"id":"e1","type":"incident.created","incident":{"id":"TIG-1","title":"Checkout is slow","severity":"critical"}}`)
+	eventually(t, "the account is asked for", func() bool { return w.gets("/v1/severities") > 0 })
+	w.sim.Mend(fault)
+	w.settle()
+	if got := w.only().Severity.Name; got != "SEV1" {
+		t.Errorf("severity: got %s, want SEV1", got)
+	}
+}
+
+func TestSeveritiesForbiddenForLongKillNoEvent(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{})
+	w.a.dir.patience = 0
+	fault := must(w.sim.Break(simulator.Fault{Path: "/v1/severities", Kind: simulator.RefuseRole}))(w)
+	w.start()
+	w.insert(`{"id":"e1","type":"incident.created","incident":{"id":"TIG-1","title":"Checkout is slow","severity":"critical"}}`)
+	eventually(t, "incident.io refuses a declaration without a severity", func() bool {
+		return slices.ContainsFunc(w.sim.Requests("POST /v2/incidents"), func(r simulator.Request) bool { return r.Status == 422 })
+	})
+	w.sim.Mend(fault)
+	w.a.dir.forget()
+	w.settle()
+	if got := w.only().Severity.Name; got != "SEV1" {
+		t.Errorf("severity: got %s, want SEV1", got)
+	}
+}

@@ -404,6 +404,9 @@ func (d *delivery) refused(ctx context.Context, req mapping.Request, r incidenti
 	}}); err != nil {
 		return verdict{}, true, fmt.Errorf("write down the refusal of %s: %w", req.Name, err)
 	}
+	if a.dir.forbidden() {
+		return d.waitFor(ctx, req.Name+": "+r.Error()+"; the API key may not read all of the account that it needs")
+	}
 	v, err = d.dead(ctx, req.Name+": "+r.Error())
 	return v, true, err
 }
