@@ -143,6 +143,34 @@ func must[T any](v T, err error) T {
 	return v
 }
 
+// The roles of the API key are those that check looks for, and those of the calls that setup makes.
+func TestREADMERolesAreThoseOfCheck(t *testing.T) {
+	t.Parallel()
+	_, wanted, _ := strings.Cut(string(must(os.ReadFile("agent/check.go"))), "func (k *checker) wantedRoles()")
+	wanted, _, _ = strings.Cut(wanted, "\n}\n")
+	roles := make(map[string]bool)
+	for _, m := range regexp.MustCompile(`\[\]string\{([^}]*)\}`).FindAllStringSubmatch(wanted, -1) {
+		for _, role := range regexp.MustCompile(`\w+`).FindAllString(m[1], -1) {
+			roles[role] = true
+		}
+	}
+	delete(roles, "catalog_editor") // catalog_viewer does
+	if len(roles) < 8 {
+		t.Fatalf("the roles of agent/check.go are not understood: %v", roles)
+	}
+	table, _, _ := strings.Cut(readme(t).under(t, "## Connect incident.io"), "**Alert source.**")
+	for _, row := range rows(table) {
+		if role := quoted(row[0])[0]; !roles[role] {
+			t.Errorf("check looks for no role %s", role)
+		} else {
+			delete(roles, role)
+		}
+	}
+	for role := range roles {
+		t.Errorf("the table has no %s", role)
+	}
+}
+
 func TestREADMECommandsTable(t *testing.T) {
 	t.Parallel()
 	for _, row := range rows(readme(t).under(t, "## Commands")) {
