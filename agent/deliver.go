@@ -60,10 +60,11 @@ type delivery struct {
 	last   *mapping.Outcome
 	ledger []store.Step // of the event, as the step under way found it
 
-	scope   string // rate limit of the last request
-	looked  bool   // incident.io's state was compared in this attempt
-	routed  bool   // an incident that an alert route made was looked for
-	renewed bool   // the directory was read again after a refusal
+	tried   *store.StepTry // the attempt that the event waits after, if its own request is what went wrong
+	scope   string         // rate limit of the last request
+	looked  bool           // incident.io's state was compared in this attempt
+	routed  bool           // an incident that an alert route made was looked for
+	renewed bool           // the directory was read again after a refusal
 }
 
 // deliver takes the head of a lane as far as it goes: finished, or waiting for something. ctx ends the taking of

@@ -140,7 +140,7 @@ func (d *delivery) park(ctx context.Context, reason string) (verdict, error) {
 // dead gives an event up: it is kept, shown and can be retried, and its lane waits for a person.
 func (d *delivery) dead(ctx context.Context, reason string) (verdict, error) {
 	reason = oneLine(reason, 500)
-	if _, err := d.a.st.Commit(ctx, store.Commit{Why: "give up", Finish: &store.Finish{OutboxID: d.ev.ID, State: "dead", Reason: reason}}); err != nil {
+	if _, err := d.a.st.Commit(ctx, store.Commit{Why: "give up", Tried: d.tried, Finish: &store.Finish{OutboxID: d.ev.ID, State: "dead", Reason: reason}}); err != nil {
 		return verdict{}, fmt.Errorf("write down why the event is given up: %w", err)
 	}
 	d.a.m.finished(d.event.Type, "dead", time.Since(d.ev.CreatedAt))

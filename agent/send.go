@@ -77,6 +77,7 @@ func (d *delivery) send(ctx context.Context, req mapping.Request, again bool, le
 			return d.refused(ctx, req, r, ledger)
 		}
 	}
+	d.tried = &store.StepTry{OutboxID: d.ev.ID, Name: req.Name, HTTPStatus: r.Status, RequestID: r.RequestID, Error: oneLine(r.Error(), 500)}
 	v, err = d.unanswered(ctx, req.Name, r)
 	return v, true, err
 }
@@ -348,12 +349,6 @@ func (d *delivery) refused(ctx context.Context, req mapping.Request, r incidenti
 	if wait || err != nil {
 		return v, true, err
 	}
-	mends := 0
-	for _, s := range ledger {
-		if s.Name == req.Name {
-			mends = s.Attempts
-		}
-	}
 	if req.Call == mapping.AlertEvent && a.cfg.Load().Rules.AutoDeclare && d.ev.IncidentKey != "" {
 		return d.leaveOut(ctx, req, r, "alert not sent: "+r.Error())
 	}
@@ -392,7 +387,7 @@ func (d *delivery) refused(ctx context.Context, req mapping.Request, r incidenti
 	}
 	mended, warning, ok := mapping.Mend(req, r.Code, r.Field, r.Message, in)
 	switch {
-	case ok && mends < mendAtMost:
+	case ok && len(d.stepWarnings[req.Name]) < mendAtMost:
 		return d.replace(ctx, req, mended, r, warning)
 	case !ok && warning != "": // the event can go on without it
 		return d.leaveOut(ctx, req, r, warning)
@@ -558,7 +553,7 @@ func (d *delivery) unanswered(ctx context.Context, what string, r incidentio.Res
 		}
 		wait.Next = now.Add(delay(c.BackoffInitial, c.BackoffMax, wait.Attempts))
 	}
-	if _, err := a.st.Commit(ctx, store.Commit{Why: "defer", Defer: &wait}); err != nil {
+	if _, err := a.st.Commit(ctx, store.Commit{Why: "defer", Tried: d.tried, Defer: &wait}); err != nil {
 		return verdict{}, fmt.Errorf("write down the delay: %w", err)
 	}
 	return verdict{retryAt: wait.Next, scope: d.scope}, nil

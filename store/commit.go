@@ -14,6 +14,7 @@ type Commit struct {
 	Why      string         // a word or two that shows up in errors
 	Freeze   *Step          // inserts the ledger row (open; or left_out, which records it only), or counts another attempt
 	End      *StepEnd       // ends an open step
+	Tried    *StepTry       // notes how an attempt of an open step went
 	Defer    *Defer         // the event stays pending and is tried again later
 	Park     *Park          // the event is set aside; its effect is in Incident
 	Finish   *Finish        // the event ends
@@ -37,6 +38,15 @@ type StepEnd struct {
 	RequestID  string
 	RemoteID   string
 	Error      string
+}
+
+// StepTry is an attempt of an open step that brought no answer about the step itself, which stays open.
+type StepTry struct {
+	OutboxID   int64
+	Name       string
+	HTTPStatus int // 0: no answer at all
+	RequestID  string
+	Error      string // never empty
 }
 
 // Defer puts off a pending event.
@@ -159,9 +169,18 @@ func (c *Commit) size() int {
 func (t *tx) steps(c *Commit) error {
 	if e := c.End; e != nil {
 		err := t.must(fmt.Sprintf("ending step %s of event %d", e.Name, e.OutboxID),
-			`UPDATE delivery SET state = ?, http_status = nullif(?, 0), request_id = ?, remote_id = ?, error = ?, finished_at = ?
+			`UPDATE delivery SET attempts = attempts + (error <> ''), state = ?, http_status = nullif(?, 0), request_id = ?, remote_id = ?, error = ?, finished_at = ?
 			WHERE outbox_id = ? AND step = ? AND state = 'open'`,
 			e.State, e.HTTPStatus, e.RequestID, e.RemoteID, e.Error, t.now, e.OutboxID, e.Name)
+		if err != nil {
+			return err
+		}
+	}
+	if try := c.Tried; try != nil {
+		// An open step's error is that of its last attempt, so that what comes after one is another attempt.
+		err := t.must(fmt.Sprintf("noting an attempt of step %s of event %d", try.Name, try.OutboxID),
+			`UPDATE delivery SET attempts = attempts + (error <> ''), http_status = nullif(?, 0), request_id = ?, error = ?
+			WHERE outbox_id = ? AND step = ? AND state = 'open'`, try.HTTPStatus, try.RequestID, try.Error, try.OutboxID, try.Name)
 		if err != nil {
 			return err
 		}

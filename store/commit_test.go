@@ -22,6 +22,23 @@ func stale(t testing.TB, s *store.Store, what string, c store.Commit) {
 	}
 }
 
+func TestAnOpenStepTellsOfItsAttempts(t *testing.T) {
+	t.Parallel()
+	s, db := fresh(t)
+	id := insert(t, s, event("a", "TIG-1"))[0]
+	commit(t, s, store.Commit{Freeze: step(id, "timeline.add")})
+	look := func() string {
+		return get(t, db, "SELECT concat_ws(' ', state, attempts, coalesce(http_status, '-'), request_id, error) FROM delivery")
+	}
+	commit(t, s, store.Commit{Tried: &store.StepTry{OutboxID: id, Name: "timeline.add", HTTPStatus: 503, RequestID: "r1", Error: "later"}})
+	equal(t, "after the first", look(), "open 1 503 r1 later")
+	commit(t, s, store.Commit{Tried: &store.StepTry{OutboxID: id, Name: "timeline.add", Error: "cut off"}})
+	equal(t, "after the second", look(), "open 2 -  cut off")
+	commit(t, s, store.Commit{End: &store.StepEnd{OutboxID: id, Name: "timeline.add", State: store.StepDone, HTTPStatus: 201, RequestID: "r3"}})
+	equal(t, "after the third", look(), "done 3 201 r3 ")
+	stale(t, s, "an attempt of what has ended", store.Commit{Tried: &store.StepTry{OutboxID: id, Name: "timeline.add", Error: "x"}})
+}
+
 func TestAStepIsFrozenOnceAndEndsOnce(t *testing.T) {
 	t.Parallel()
 	s, _ := fresh(t)
