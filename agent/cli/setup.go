@@ -113,7 +113,7 @@ func (a *app) tellSetup(c agent.Config, result agent.SetupResult, apply bool, fa
 		}
 	}
 	a.print("")
-	a.print("Register the webhook in incident.io, Settings, Webhooks (public and private incident events, alerts):")
+	a.print("Register the webhook in incident.io, Settings, Webhooks (all public and private events of incidents, alerts and escalations):")
 	a.print("  %s", agent.RegisterAt(host))
 	a.print("and pass it on to %s. Its signing secret is INCIDENT_IO_WEBHOOK_SECRET (%s).", c.WebhookAddr, isSet(len(c.WebhookSecrets) > 0))
 }

@@ -82,15 +82,15 @@ func (a *app) showStatus(ctx context.Context, d *agent.Desk, all, asJSON bool) e
 	now := time.Now()
 	a.print("To incident.io  %s", strings.Join(nonEmpty(
 		count(s.Waiting, "event")+" waiting"+age(s.OldestWaiting, now),
-		some(s.Parked, "%d set aside"),
+		some(s.Parked, fmt.Sprintf("%d set aside", s.Parked)),
 		a.paint(alarm(s.Dead), fmt.Sprintf("%d dead", s.Dead)),
 		"last event "+since(s.LastEvent, now),
 		"last delivery "+since(s.LastDelivery, now)), ", "))
 	a.print("To TigerOps     %s", strings.Join(nonEmpty(
 		count(s.InboxPending, "change")+" to apply"+age(s.OldestInbox, now),
 		a.paint(alarm(s.InboxRejected), fmt.Sprintf("%d rejected", s.InboxRejected)),
-		some(s.WebhooksPending, "%d webhooks to look at"),
-		a.paint(alarm(s.WebhooksFailed), some(s.WebhooksFailed, "%d webhooks failed")),
+		some(s.WebhooksPending, count(s.WebhooksPending, "webhook")+" to look at"),
+		a.paint(alarm(s.WebhooksFailed), some(s.WebhooksFailed, count(s.WebhooksFailed, "webhook")+" failed")),
 		"last webhook "+since(s.LastWebhook, now),
 		"last sweep "+since(s.LastSweep, now)), ", "))
 	for _, t := range s.Troubles {
@@ -140,11 +140,12 @@ func alarm(n int) string {
 	return ""
 }
 
-func some(n int, format string) string {
+// some is a text about a number that is worth telling only where it is not 0.
+func some(n int, text string) string {
 	if n == 0 {
 		return ""
 	}
-	return fmt.Sprintf(format, n)
+	return text
 }
 
 func nonEmpty(parts ...string) []string {
