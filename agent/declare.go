@@ -154,19 +154,31 @@ func (d *delivery) takeAlike(ctx context.Context, field, value, severity string)
 		if c := i.Status.Category; c != "triage" && c != "live" {
 			continue
 		}
-		if by := mapping.DeclaredFor(i.Summary); len(by) > 0 && !slices.Contains(by, d.ev.IncidentKey) {
-			continue
-		}
 		links, err := a.st.LinksOf(ctx, i.ID)
 		if err != nil {
 			return false, verdict{}, true, fmt.Errorf("read the links of %s: %w", i.Reference, err)
 		}
-		if slices.ContainsFunc(links, func(l store.Link) bool { return l.Origin == originDeclared && l.TigerOpsID != d.ev.IncidentKey }) {
+		if declaredForAnother(i, links, d.ev.IncidentKey) {
 			continue
 		}
 		return d.take(ctx, i.ID, originAttached)
 	}
 	return false, verdict{}, false, nil
+}
+
+// declaredForAnother tells whether an agent declared an incident for other TigerOps incidents than this one. Its own links
+// know; what another agent did shows in the summary, and by an API key's having made it: taking an incident that people
+// or an alert route made leaves a line there, too.
+func declaredForAnother(i incidentio.Incident, links []store.Link, tigeropsID string) bool {
+	by := mapping.DeclaredFor(i.Summary)
+	for _, l := range links {
+		if l.Origin == originDeclared && l.TigerOpsID != tigeropsID {
+			return true
+		}
+		by = slices.DeleteFunc(by, func(id string) bool { return id == l.TigerOpsID && l.Origin != originDeclared })
+	}
+	people := i.Creator.Type != "" && i.Creator.Type != "api_key"
+	return !people && len(by) > 0 && !slices.Contains(by, tigeropsID)
 }
 
 // take ties the event's incident to one that is there already.

@@ -205,6 +205,18 @@ func TestOut5LikeIncidents(t *testing.T) {
 			is(t, "origin", must(w.a.st.Link(w.ctx, "TIG-1"))(w).Origin, "declared")
 		})
 	}
+	t.Run("also to one that another TigerOps incident was attached to", func(t *testing.T) {
+		t.Parallel()
+		w := newRunning(t, worldOptions{config: byService})
+		ref := w.open("SEV1")
+		w.says(created(gateway))
+		holds(t, "summary", w.inc(ref).Summary, "*TigerOps TIG-1*") // as under a declaration, which this was not
+		w.says(created(gateway, m{"incident": m{"id": "TIG-2"}}))
+		other := w.another(nil)
+		other.says(created(gateway, m{"incident": m{"id": "TIG-3"}}))
+		w.only()
+		holds(t, "summary", w.inc(ref).Summary, "*TigerOps TIG-1*", "*TigerOps TIG-2*", "*TigerOps TIG-3*")
+	})
 	t.Run("not to one that an agent declared for another TigerOps incident", func(t *testing.T) {
 		t.Parallel()
 		w := newRunning(t, worldOptions{config: byService})
