@@ -56,7 +56,7 @@ func (a *Agent) report(ctx context.Context) (Report, error) {
 	}
 	c := a.cfg.Load()
 	r := Report{
-		Version: a.opts.Version, Now: a.now(), NotReady: a.notReady(), PullOnly: a.edges.webhookAddr() == "", DryRun: c.DryRun,
+		Version: a.opts.Version, Now: a.now().Truncate(time.Millisecond), NotReady: a.notReady(), PullOnly: a.edges.webhookAddr() == "", DryRun: c.DryRun,
 		PushPaused: a.in.paused(), Status: s,
 	}
 	r.Ready = len(r.NotReady) == 0
@@ -73,7 +73,7 @@ func (a *Agent) report(ctx context.Context) (Report, error) {
 func (u *upstream) contact() time.Time {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.lastContact.UTC()
+	return u.lastContact.UTC().Truncate(time.Millisecond)
 }
 
 // warnings are what a person should look at although the agent works.

@@ -1,6 +1,8 @@
 package agent
 
 import (
+	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -68,8 +70,12 @@ func (t *throttle) works(key, message string, args ...any) {
 	t.log.Info(message, args...)
 }
 
-// failing tells of a failure of the agent's own work, as "what: err", in the manner of throttle.
+// failing tells of a failure of the agent's own work, as "what: err", in the manner of throttle. What a stop cut off is
+// none.
 func (a *Agent) failing(what string, err error) {
+	if errors.Is(err, context.Canceled) {
+		return
+	}
 	a.m.failure("internal")
 	a.in.tell.failed(levelError, what, what, "error", err)
 	poke(a.in.doubt) // it may be the database: a write of our own tells

@@ -2,6 +2,9 @@ package agent
 
 import (
 	"bytes"
+	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -45,4 +48,18 @@ func TestThrottleTellsAFailureOnceThenEvery30Seconds(t *testing.T) {
 			t.Fatalf("a failure after the recovery: got %q, want it told at once", got)
 		}
 	})
+}
+
+func TestWhatAStopCutOffIsNoFailure(t *testing.T) {
+	t.Parallel()
+	var told logged
+	w := newWorld(t, worldOptions{agent: func(o *Options) { o.Log = told.logger() }})
+	w.a.failing("read the outbox", fmt.Errorf("reading: %w", context.Canceled))
+	if got := told.count("read the outbox"); got != 0 {
+		t.Errorf("lines about what was cut off: got %d, want none", got)
+	}
+	w.a.failing("read the outbox", errors.New("disk I/O error"))
+	if got := told.count("read the outbox"); got != 1 {
+		t.Errorf("lines about a failure: got %d, want 1", got)
+	}
 }
