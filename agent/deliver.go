@@ -294,6 +294,10 @@ func (d *delivery) takeOver(ctx context.Context) error {
 	}
 	var fields []string
 	for field, told := range tie.Agreed.Told {
+		if told.Key == "" {
+			fields = append(fields, field)
+			continue
+		}
 		at, err := d.a.st.AppliedAt(ctx, told.Key)
 		switch {
 		case err != nil:

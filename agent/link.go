@@ -25,7 +25,8 @@ func linkOf(l store.Link, t mapping.Tie, s mapping.State) (store.Link, error) {
 		l.Severity = t.Agreed.Severity.Name
 	}
 	l.TigerOpsStatus, l.TigerOpsSeverity = s.Incident.Status, s.Incident.Severity
-	l.Closed = over(l.Category) && t.Agreed.Seen[overMark] != "" // polled once more until then
+	// Until all of it was seen once more it is polled.
+	l.Closed = over(l.Category) && t.Agreed.Seen[overMark] != ""
 	l.UpdatedAt = time.Time{} // the store's
 	return l, nil
 }

@@ -428,11 +428,11 @@ func owner(inc map[string]any) string {
 	return member("email")(first)
 }
 
-// told is the last change that TigerOps was told of something of an incident.
+// told is the last change that TigerOps was told of something of its incident, in this life or an earlier one.
 func (m *model) told(t tie, of func(change) bool) *change {
 	var last *change
 	for _, r := range m.ops.taken {
-		if r.TigerOps == t.TigerOps && r.Incident.ID == t.Incident && of(r) && (last == nil || r.Row > last.Row) {
+		if r.TigerOps == t.TigerOps && of(r) && (last == nil || r.Row > last.Row) {
 			last = &r
 		}
 	}
@@ -441,14 +441,15 @@ func (m *model) told(t tie, of func(change) bool) *change {
 
 // settled holds what incident.io shows against what TigerOps said last and what it was told last. Who spoke last has it:
 // TigerOps, if it had applied what it was told by then; the person, if that was after all that TigerOps said.
-// In between, while one did not know of the other, either may stand.
-func settled(shown, want string, said *soakEvent, toldValue string, told *change) bool {
+// In between, while one did not know of the other, either may stand; so it may after a reopen.
+func settled(t tie, shown, want string, said *soakEvent, toldValue string, told *change) bool {
 	const slack = 100 * time.Millisecond
 	switch {
 	case told == nil:
 		return shown == want
 	case said != nil && said.at.After(told.Taken.Add(slack)):
 		return shown == want
+	case told.Incident.ID != t.Incident:
 	case said == nil || said.accepted.Add(slack).Before(told.OccurredAt):
 		return shown == toldValue
 	}
@@ -485,7 +486,7 @@ func (m *model) severity(t tie, i simulator.IncidentView, shown string) {
 	if told != nil {
 		value = told.after("incident_io_severity")
 	}
-	if want := severities[word]; !settled(shown, want, said, value, told) {
+	if want := severities[word]; !settled(t, shown, want, said, value, told) {
 		m.unsettled(i, "severity", shown, want, said, value, told)
 	}
 }
@@ -511,7 +512,7 @@ func (m *model) status(t tie, i simulator.IncidentView) {
 		}
 		was = u.NewStatus.Name
 	}
-	if told != nil && told.OccurredAt.After(since) {
+	if told != nil && told.OccurredAt.After(since) && told.Incident.ID == t.Incident {
 		known = told.after("incident_io_status")
 	}
 	if known != i.Status.Name {
@@ -568,7 +569,7 @@ func (m *model) lead(t tie, i simulator.IncidentView, lead, pushed string) {
 		value = told.after("email")
 	}
 	// Who acknowledges takes a role that nobody holds.
-	if !settled(lead, want, said, value, told) && (lead == "" || lead != pushed) {
+	if !settled(t, lead, want, said, value, told) && (lead == "" || lead != pushed) {
 		m.unsettled(i, "lead", lead, want, said, value, told)
 	}
 }
@@ -576,7 +577,7 @@ func (m *model) lead(t tie, i simulator.IncidentView, lead, pushed string) {
 func (m *model) nameOf(t tie, i simulator.IncidentView) {
 	word, _ := m.said(t.TigerOps, member("title"))
 	byHand := slices.ContainsFunc(m.acts[t.Incident], func(a act) bool { return a.kind == "name" && a.value == i.Name })
-	if i.Name != word && !byHand {
+	if i.Name != word && !byHand && t.Origin != "attached" {
 		m.wrong("%s is named %q, TigerOps says %q", i.Reference, i.Name, word)
 	}
 }

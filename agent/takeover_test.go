@@ -111,3 +111,23 @@ func TestFoldingDoesNotUndoHowAConflictWent(t *testing.T) {
 	is(t, "severity", w.only().Severity.Name, "SEV3")
 	is(t, "lead", holder(w.only(), "lead"), lisa)
 }
+
+// Both sides come to the same severity by themselves, and TigerOps goes back to what it was before the first of its
+// events was delivered: that is a change, although it equals what was sent last.
+func TestTigerOpsGoesBackFromWhatBothSidesCameTo(t *testing.T) {
+	t.Parallel()
+	w := newRunning(t, worldOptions{config: func(c *Config) { c.BackoffInitial, c.BackoffMax = time.Millisecond, 20*time.Millisecond }})
+	w.says(created(m{"severity": "critical"}))
+	ref := w.only().Reference
+	fault := must(w.sim.Break(simulator.Fault{Method: "POST", Path: "/v2/incident_timeline_items", Kind: simulator.StatusCode, Status: 500}))(w)
+	w.post(step("note", "In front"))
+	w.post(updated(m{"severity": "info"}))
+	w.ok(w.sim.As(lisa).SetSeverity(ref, "SEV3", ""))
+	_ = must(w.sim.As(lisa).CreateAction(ref, "A look is taken"))(w)
+	eventually(t, "a look", func() bool { return len(must(w.a.st.Inbox(w.ctx, store.InboxQuery{}))(w)) >= 2 })
+	back := updated(m{"severity": "critical"})
+	w.post(back)
+	w.sim.Mend(fault)
+	w.ends(back, store.Done)
+	is(t, "severity", w.only().Severity.Name, "SEV1")
+}

@@ -48,15 +48,13 @@ func (w *comparison) compareRoles() {
 			v = verdict{}
 		}
 		w.tellMove(c, v, what, nil, "role", a.Role.ID, cmp.Or(a.User.ID, a.User.Email), assigned)
-		if v.stands == "" {
-			told := Told{}
-			told.Word, _ = values["role"].(string)
-			if c.Type == ChangeRoleAssigned {
-				told.Email, _ = values["email"].(string)
-				told.Name, told.Remote = a.User.Name, a.User.Email
-			}
-			w.tell(fieldRole+a.Role.ID, told)
+		told := Told{}
+		told.Word, _ = values["role"].(string)
+		if c.Type == ChangeRoleAssigned {
+			told.Email, _ = values["email"].(string)
+			told.Name, told.Remote = a.User.Name, a.User.Email
 		}
+		w.tellMoved(fieldRole+a.Role.ID, v, told)
 	}
 	for _, a := range gone {
 		tell(a, Change{Type: ChangeRoleUnassigned}, "unassigned")

@@ -43,9 +43,7 @@ func (w *comparison) compareStatus() {
 		return
 	}
 	w.tellMove(c, verdict, "the status to "+remote.Name, u, "status", remote.ID, remote.Name)
-	if verdict.stands == "" {
-		w.tell(fieldStatus, Told{Word: word})
-	}
+	w.tellMoved(fieldStatus, verdict, Told{Word: word})
 }
 
 // statusType is which change a move between statuses is to TigerOps.
@@ -99,10 +97,8 @@ func (w *comparison) compareSeverity() {
 		name, id = remote.Name, remote.ID
 	}
 	w.tellMove(c, verdict, "the severity to "+name, u, "severity", id, name)
-	if verdict.stands == "" {
-		word, _ := c.After["severity"].(string)
-		w.tell(fieldSeverity, Told{Word: word})
-	}
+	word, _ := c.After["severity"].(string)
+	w.tellMoved(fieldSeverity, verdict, Told{Word: word})
 }
 
 // severityFits says whether TigerOps' own severity is that one already.

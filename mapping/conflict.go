@@ -17,9 +17,10 @@ type verdict struct {
 
 // wish is what TigerOps' events that are not delivered yet want of a field.
 type wish struct {
-	word string
-	id   int64 // of the last event that wants something of the field
-	at   time.Time
+	word  string
+	id    int64 // of the last event that wants something of the field
+	at    time.Time
+	moved bool // events before it want something else
 }
 
 // change names the wish for people.
@@ -37,7 +38,7 @@ func (w *comparison) wished(want func(Event) string) (last wish) {
 	slices.SortFunc(pending, func(a, b Pending) int { return cmp.Compare(a.OutboxID, b.OutboxID) })
 	for _, p := range pending {
 		if word := want(p.Event); word != "" {
-			last = wish{word, p.OutboxID, p.At}
+			last = wish{word, p.OutboxID, p.At, last.moved || last.word != "" && last.word != word}
 		}
 	}
 	return last
@@ -55,15 +56,37 @@ func (w *comparison) decide(field string, want wish, remoteAt time.Time, blocked
 		}
 		return verdict{stands: fmt.Sprintf("TigerOps' %s stands (conflict: %s)", change, rule)}
 	}
-	if w.next.Overruled == nil {
-		w.next.Overruled = make(map[string]int64)
-	}
-	w.next.Overruled[field] = max(w.next.Overruled[field], want.id)
+	w.overrule(field, want)
 	reason := "conflict: " + rule
 	if tigerops {
 		reason = blocked
 	}
 	return verdict{note: fmt.Sprintf("TigerOps' %s, not delivered yet, is overruled (%s).", want.change(), reason)}
+}
+
+// overrule keeps the pending events from pushing a field.
+func (w *comparison) overrule(field string, want wish) {
+	if w.next.Overruled == nil {
+		w.next.Overruled = make(map[string]int64)
+	}
+	w.next.Overruled[field] = max(w.next.Overruled[field], want.id)
+}
+
+// unmoved is the verdict where TigerOps came back to what was sent last: it changes nothing, and its events on the way
+// there are not to either.
+func (w *comparison) unmoved(field string, want wish) verdict {
+	if want.moved {
+		w.overrule(field, want)
+	}
+	return verdict{}
+}
+
+// agreed is the verdict where both sides came to the same: TigerOps believes it, and its events on the way there have
+// nothing to push.
+func (w *comparison) agreed(field string, want wish, t Told) verdict {
+	w.tell(field, t)
+	w.unmoved(field, want)
+	return verdict{agree: true}
 }
 
 // statusConflict decides between the status that incident.io shows and the one that pending events want.
@@ -72,10 +95,12 @@ func (w *comparison) statusConflict(u *Update) verdict {
 	want := w.wished(func(ev Event) string { return w.wantedStatus(ev) })
 	to, ok := ResolveStatus(want.word, w.Rules, w.Directory)
 	switch {
-	case want.word == "" || !ok || want.word == w.Tie.Pushed.Status || sameStatus(to, base):
+	case want.word == "":
 		return verdict{} // TigerOps changes nothing there
+	case !ok || want.word == w.Tie.Pushed.Status || sameStatus(to, base):
+		return w.unmoved(fieldStatus, want)
 	case sameStatus(to, remote):
-		return verdict{agree: true}
+		return w.agreed(fieldStatus, want, Told{Word: want.word})
 	case over(to.Category) && over(remote.Category):
 		return verdict{} // both closed it; there is nothing to decide
 	}
@@ -108,21 +133,22 @@ func (w *comparison) wantedStatus(ev Event) string {
 // severityConflict decides between the severity that incident.io shows and the one that pending events want.
 func (w *comparison) severityConflict(u *Update) verdict {
 	want := w.wished(func(ev Event) string { return ev.Incident.Severity })
-	if want.word == "" || want.word == w.Tie.Pushed.Severity {
+	if want.word == "" {
 		return verdict{}
 	}
 	to, _ := SeverityFor(State{Incident: Incident{Severity: want.word}}, w.Rules, w.Directory)
 	switch {
-	case to == nil || sameSeverity(to, w.base.Severity):
-		return verdict{}
+	case to == nil || want.word == w.Tie.Pushed.Severity || sameSeverity(to, w.base.Severity):
+		return w.unmoved(fieldSeverity, want)
 	case sameSeverity(to, w.Look.Remote.Severity):
-		return verdict{agree: true}
+		return w.agreed(fieldSeverity, want, Told{Word: want.word})
 	}
 	return w.decide("severity", want, w.movedAt(u), "")
 }
 
 // roleConflict decides between who holds a role in incident.io and whom pending events want to hold it.
 func (w *comparison) roleConflict(role Role) verdict {
+	field := fieldRole + role.ID
 	want := w.wished(func(ev Event) string {
 		for _, c := range candidates(State{Incident: ev.Incident}, ev, w.Rules) {
 			if email := emailOf(c.who.Email, c.who.Name, w.Rules); email != "" && !c.implied && namesRole(c.to, role) {
@@ -135,12 +161,17 @@ func (w *comparison) roleConflict(role Role) verdict {
 		return slices.ContainsFunc(all, func(a Assignment) bool { return a.Role.ID == role.ID && strings.EqualFold(a.User.Email, want.word) })
 	}
 	switch {
-	case want.word == "" || want.word == w.Tie.Pushed.Roles[role.ID] || holder(w.base.Roles):
+	case want.word == "":
 		return verdict{}
+	case want.word == w.Tie.Pushed.Roles[role.ID] || holder(w.base.Roles):
+		return w.unmoved(field, want)
 	case holder(w.Look.Remote.Roles):
-		return verdict{agree: true}
+		a := Assignment{Role: role, User: holderOf(w.Look.Remote.Roles, role.ID)}
+		return w.agreed(field, want, Told{
+			Word: roleFromRemote(a, w.Rules, w.State), Name: a.User.Name, Email: emailFromRemote(a.User.Email, w.Rules), Remote: a.User.Email,
+		})
 	}
-	return w.decide("role:"+role.ID, want, w.Look.Remote.UpdatedAt, "")
+	return w.decide(field, want, w.Look.Remote.UpdatedAt, "")
 }
 
 // summaryConflict decides over TigerOps' section of the summary, if people wrote into it while pending events renew it.

@@ -112,6 +112,21 @@ func TestConflict(t *testing.T) {
 			},
 			[]string{told + "less bad"}, nil,
 		},
+		"events that come back to what was sent are none, and push nothing on their way": {
+			func(c *mapping.Compare) {
+				lisaSets(c, &sev3)
+				c.Tie.Pushed.Severity = "critical"
+				c.Pending = []mapping.Pending{pending(7, 3, "incident.updated", inc{Severity: "warning"}), pending(8, 6, "incident.updated", inc{Severity: "critical"})}
+			},
+			[]string{told + "less bad"}, map[string]int64{"severity": 8},
+		},
+		"nor do those before one that comes to the same": {
+			func(c *mapping.Compare) {
+				lisaSets(c, &sev3)
+				c.Pending = []mapping.Pending{pending(7, 3, "incident.updated", inc{Severity: "warning"}), pending(8, 6, "incident.updated", inc{Severity: "info"})}
+			},
+			[]string{"incident.message - > - by Lisa at 02:05: less bad"}, map[string]int64{"severity": 8},
+		},
 		"an event about something else is none": {
 			func(c *mapping.Compare) {
 				lisaSets(c, &sev3)

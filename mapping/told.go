@@ -9,7 +9,7 @@ import (
 // Told is a change of incident.io's that TigerOps was told of, in TigerOps' words. Once TigerOps has applied it, that is
 // what it believes: saying the value of before again is news then, and saying nothing leaves the told one in force.
 type Told struct {
-	Key    string `json:"key"` // of the change, as in Change.Key
+	Key    string `json:"key,omitempty"` // of the change, as in Change.Key; empty: it needs no applying
 	Word   string `json:"word,omitempty"`
 	Name   string `json:"name,omitempty"`   // of who holds a role
 	Email  string `json:"email,omitempty"`  // theirs, as TigerOps knows it; empty: nobody holds it
@@ -23,9 +23,16 @@ const (
 	fieldRole     = "role:" // and the role's id
 )
 
-// tell notes what the row just added tells TigerOps of a field.
+// tellMoved notes what a person set, and the row just added tells. Where TigerOps' value stands it is not for TigerOps to
+// apply: then it only says that the value sent last is not in force any more, and is sent again if need be.
+func (w *comparison) tellMoved(field string, v verdict, t Told) {
+	if v.stands == "" {
+		t.Key = w.rows[len(w.rows)-1].Key
+	}
+	w.tell(field, t)
+}
+
 func (w *comparison) tell(field string, t Told) {
-	t.Key = w.rows[len(w.rows)-1].Key
 	next := maps.Clone(w.next.Told)
 	if next == nil {
 		next = make(map[string]Told)
