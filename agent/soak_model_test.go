@@ -218,25 +218,36 @@ func (m *model) incidentsOnce() {
 			m.wrong("%s (%s) is tied to %v, want one TigerOps incident", m.incidents[id].Reference, m.incidents[id].Name, sortedKeys(to))
 		}
 	}
-	lives := make(map[string]int)
+	lives := make(map[string]map[string]bool) // TigerOps incident to the events that began a life with a tie of its own
 	for _, t := range m.ties {
 		if _, there := m.incidents[t.Incident]; !there {
 			m.wrong("%s is tied to %s, which is not there", t.TigerOps, t.Incident)
 		}
-		lives[t.TigerOps]++
+		if lives[t.TigerOps] == nil {
+			lives[t.TigerOps] = make(map[string]bool)
+		}
+		if lives[t.TigerOps][t.Generation] {
+			m.wrong("%s has two incidents for the life that began with %q", t.TigerOps, t.Generation)
+		}
+		lives[t.TigerOps][t.Generation] = true
 	}
 	for _, st := range m.ops.stories {
-		want := 0
-		if st.above {
-			want = 1
+		if got := len(lives[st.key]) > 0; got != st.above {
+			m.wrong("%s has an incident: %v, want %v", st.key, got, st.above)
 		}
+		began := map[string]bool{"": true}
 		for _, ev := range st.events {
-			if ev.kind == "incident.reopened" && len(m.things[ev.id]) == 0 {
-				want++
+			if ev.kind == "incident.reopened" {
+				began[ev.id] = true
+				if !lives[st.key][ev.id] && len(m.things[ev.id]) == 0 {
+					m.wrong("event %s (incident.reopened) declared nothing and told nobody", ev.id)
+				}
 			}
 		}
-		if lives[st.key] != want {
-			m.wrong("%s has %d incidents, want %d", st.key, lives[st.key], want)
+		for life := range lives[st.key] {
+			if !began[life] {
+				m.wrong("%s has an incident for a life that began with %q", st.key, life)
+			}
 		}
 		m.alertOf(st)
 	}
