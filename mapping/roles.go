@@ -158,7 +158,8 @@ func (p *planner) roleProblem(c candidate, why string, tell bool) {
 	}
 	name = cut(cmp.Or(name, "somebody without a name"), 200)
 	p.warn(fmt.Sprintf("%s not assigned as %s: %s", name, c.word, why))
-	if tell {
-		p.people = append(p.people, fmt.Sprintf("- %s, %s in TigerOps: %s", inline(name), inline(c.word), inline(why)))
+	// A plan comes by here twice where the declaration and what follows it are planned at once.
+	if told := fmt.Sprintf("- %s, %s in TigerOps: %s", inline(name), inline(c.word), inline(why)); tell && !slices.Contains(p.people, told) {
+		p.people = append(p.people, told)
 	}
 }
