@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tigerops/tigerops-incidentio/agent/simulator"
+	"github.com/tigerops/tigerops-incidentio/mapping"
 )
 
 // What fails for a moment is not lost for longer than the moment: a person's lookup, a part of the account, details of
@@ -130,5 +131,34 @@ func TestSeveritiesForbiddenForLongKillNoEvent(t *testing.T) {
 	w.settle()
 	if got := w.only().Severity.Name; got != "SEV1" {
 		t.Errorf("severity: got %s, want SEV1", got)
+	}
+}
+
+func TestAKeyRefusedForAMomentCostsNoAlert(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{config: func(c *Config) {
+		c.AlertSource = AlertSource{ID: simulator.DefaultAlertSourceID, Token: NewSecret(simulator.DefaultAlertSourceToken)}
+		c.Rules.AlertSource, c.AlertRouteWait = simulator.DefaultAlertSourceID, 0
+	}})
+	must(w.a.dir.get(w.ctx))(w)
+	// The key is refused between the look at the account and the alert.
+	w.sim.SetKey("another")
+	w.a.up.check(w.ctx)
+	if ok, _ := w.a.up.usable(); ok {
+		t.Fatal("the refused key is not noticed")
+	}
+	w.insert(`{"id":"e1","type":"incident.created","incident":{"id":"TIG-1","title":"Checkout is slow","severity":"critical"}}`)
+	ev := must(w.a.st.Event(w.ctx, 1))(w)
+	d := &delivery{a: w.a, lane: &lane{}, ev: ev}
+	d.event, _ = mapping.ParseEvent(ev.Payload, ev.EventID)
+	d.state = d.before.Apply(d.event)
+	in, _, _, err := d.input(w.ctx, nil)
+	w.ok(err)
+	req := mapping.Plan(in).Next[0]
+	w.ok(d.freeze(w.ctx, req))
+	_, _, err = d.send(w.ctx, req, false, nil)
+	w.ok(err)
+	if s := must(w.a.st.Steps(w.ctx, 1))(w)[0]; s.Name != "alert.fire" || s.State != stepOpen {
+		t.Errorf("got %s %s (%s), want the alert to wait", s.Name, s.State, s.Error)
 	}
 }

@@ -67,7 +67,8 @@ func (d *delivery) send(ctx context.Context, req mapping.Request, again bool, le
 	case incidentio.Refused:
 		return d.refused(ctx, req, r, ledger)
 	case incidentio.Unauthorized:
-		if req.Call == mapping.AlertEvent && a.cfg.Load().Rules.AutoDeclare && d.ev.IncidentKey != "" {
+		// With no status it was not sent: it is the API key that incident.io refuses just now.
+		if req.Call == mapping.AlertEvent && r.Status != 0 && a.cfg.Load().Rules.AutoDeclare && d.ev.IncidentKey != "" {
 			// The alert source's own token: the incident is not to wait for it (P6).
 			return d.leaveOut(ctx, req, r, "alert not sent: incident.io refuses the alert source's token: "+r.Error())
 		}

@@ -184,9 +184,19 @@ func (m *model) lookedAtTill(i simulator.IncidentView) time.Time {
 		}
 	}
 	for _, t := range m.byID[i.ID] {
-		// The last look before takes a while.
-		if dropped, err := time.Parse(time.RFC3339, t.Dropped); err == nil && dropped.Add(-3*time.Second).Before(till) {
-			till = dropped.Add(-3 * time.Second)
+		dropped, err := time.Parse(time.RFC3339, t.Dropped)
+		if err != nil {
+			continue
+		}
+		// The last look before takes a while, and sees nothing of what is forbidden just then.
+		dropped = dropped.Add(-3 * time.Second)
+		for _, f := range m.forbidden {
+			if f.from.Before(dropped.Add(4*time.Second)) && f.till.Add(m.plan.reconcile).After(dropped) && f.from.Before(dropped) {
+				dropped = f.from.Add(-m.plan.reconcile)
+			}
+		}
+		if dropped.Before(till) {
+			till = dropped
 		}
 	}
 	return till

@@ -71,7 +71,11 @@ type soak struct {
 	ops      *tigerOps
 	staff    *staff
 	weathers map[string]int
+
+	forbidden []span // when the key lacked a role for something
 }
+
+type span struct{ from, till time.Time }
 
 // TestSoak sends thousands of events of hundreds of incidents through an agent that is killed again and again, to an
 // incident.io that errs, resets, hangs, throttles, refuses the key and goes away, while people change things there and
@@ -204,12 +208,18 @@ func (s *soak) weather(ctx context.Context, rng *rand.Rand) {
 		if kind == "key refused" {
 			s.sim.SetKey("another")
 		}
+		began := time.Now()
 		lasts := time.NewTimer(time.Duration((0.3 + 1.4*rng.Float64()) * float64(s.plan.weather)))
 		select {
 		case <-ctx.Done():
 			lasts.Stop()
-			return
 		case <-lasts.C:
+		}
+		if kind == "role refused" {
+			s.forbidden = append(s.forbidden, span{began, time.Now()})
+		}
+		if ctx.Err() != nil {
+			return
 		}
 		well()
 	}
