@@ -125,18 +125,15 @@ func (a *Agent) incidentReport(ctx context.Context, id string) (IncidentReport, 
 
 // incident finds an incident's ties and its story.
 func (a *Agent) incident(ctx context.Context, id string) ([]store.Sync, []store.StoryRow, error) {
-	status, err := a.st.Status(ctx)
+	links, err := a.st.Syncs(ctx, id)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read the links: %w", err)
 	}
-	links := slices.DeleteFunc(status.Links, func(l store.Sync) bool {
-		return l.TigerOpsID != id && l.IncidentID != id && !strings.EqualFold(l.Reference, id)
-	})
 	story, err := a.st.Story(ctx, id)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read the story of %s: %w", id, err)
 	}
-	return links, story, nil
+	return append([]store.Sync{}, links...), append([]store.StoryRow{}, story...), nil // lists in JSON, also without an element
 }
 
 // tigeropsIDs are the TigerOps incidents that a report is about.

@@ -122,9 +122,11 @@ func (s *Store) Status(ctx context.Context) (st Status, err error) {
 		(SELECT coalesce(finished_at, started_at) FROM delivery ORDER BY rowid DESC LIMIT 1),
 		(SELECT received_at FROM webhook ORDER BY seq DESC LIMIT 1),
 		(SELECT value FROM meta WHERE key = '`+MetaLastSweep+`'),
-		(SELECT value FROM meta WHERE key = '`+MetaTroubles+`')`, nil,
+		(SELECT value FROM meta WHERE key = '`+MetaTroubles+`'),
+		(SELECT count(*) FROM link) - (SELECT count(*) FROM link WHERE closed = 0)`, nil,
 		&st.Waiting, &st.Parked, &st.Dead, dbTime{&st.OldestWaiting}, &st.InboxPending, &st.InboxRejected, dbTime{&st.OldestInbox},
-		&st.WebhooksPending, &st.WebhooksFailed, dbTime{&st.LastEvent}, dbTime{&st.LastDelivery}, dbTime{&st.LastWebhook}, dbText[string]{&lastSweep}, dbText[string]{&troubles})
+		&st.WebhooksPending, &st.WebhooksFailed, dbTime{&st.LastEvent}, dbTime{&st.LastDelivery}, dbTime{&st.LastWebhook}, dbText[string]{&lastSweep}, dbText[string]{&troubles},
+		&st.ClosedLinks)
 	if err != nil {
 		return Status{}, err
 	}
@@ -134,13 +136,21 @@ func (s *Store) Status(ctx context.Context) (st Status, err error) {
 	if troubles != "" {
 		st.Troubles = strings.Split(troubles, "\n")
 	}
-	st.Links, err = all(ctx, s, "reading the ties", (*Sync).fields, `SELECT tigerops_incident_id, incident_id, reference, permalink, origin,
-		tigerops_status, tigerops_severity, incident_io_status, incident_io_category, incident_io_severity, waiting, dead, unapplied, lag_seconds,
-		closed, updated_at FROM sync_state WHERE tigerops_incident_id IN (
+	st.Links, err = all(ctx, s, "reading the ties", (*Sync).fields, syncRow+` WHERE tigerops_incident_id IN (
 			SELECT tigerops_incident_id FROM link WHERE closed = 0
 			UNION ALL SELECT * FROM (SELECT tigerops_incident_id FROM link WHERE closed = 1 ORDER BY updated_at DESC LIMIT ?))
 		ORDER BY closed, updated_at DESC`, closedLinksShown)
 	return st, err
+}
+
+const syncRow = `SELECT tigerops_incident_id, incident_id, reference, permalink, origin, tigerops_status, tigerops_severity, incident_io_status,
+	incident_io_category, incident_io_severity, waiting, dead, unapplied, lag_seconds, closed, updated_at FROM sync_state`
+
+// Syncs reads the ties of the incident that is named as FindLinks finds it, or all there are where name is empty; open
+// ones first.
+func (s *Store) Syncs(ctx context.Context, name string) ([]Sync, error) {
+	return all(ctx, s, "reading the ties", (*Sync).fields, syncRow+` WHERE ?1 IN ('', tigerops_incident_id, incident_id)
+		OR reference = ?1 COLLATE NOCASE ORDER BY closed, updated_at DESC`, name)
 }
 
 func (l *Sync) fields() []any {

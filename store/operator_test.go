@@ -193,6 +193,29 @@ func TestStatusAndSyncState(t *testing.T) {
 	equal(t, "lines for people", get(t, db, "SELECT count(*) FROM sync_state"), "3")
 }
 
+func TestClosedTiesAreCountedAndFoundHoweverMany(t *testing.T) {
+	t.Parallel()
+	s, _ := fresh(t)
+	for i := range 25 {
+		l := link(fmt.Sprint("TIG-", i), fmt.Sprint("I", i))
+		l.Closed, l.Reference = true, fmt.Sprint("INC-", i)
+		commit(t, s, store.Commit{Links: []store.Link{l}})
+	}
+	commit(t, s, store.Commit{Links: []store.Link{link("TIG-open", "Iopen")}})
+	st := must[store.Status](t)(s.Status(ctx))
+	equal(t, "closed", st.ClosedLinks, 25)
+	equal(t, "listed", len(st.Links), 21)
+	all := must[[]store.Sync](t)(s.Syncs(ctx, ""))
+	equal(t, "all", len(all), 26)
+	equal(t, "first of all", all[0].TigerOpsID, "TIG-open")
+	for _, name := range []string{"TIG-0", "I0", "inc-0"} {
+		if one := must[[]store.Sync](t)(s.Syncs(ctx, name)); len(one) != 1 || one[0].IncidentID != "I0" {
+			t.Errorf("%s: got %+v, want the tie of TIG-0", name, one)
+		}
+	}
+	equal(t, "unknown", len(must[[]store.Sync](t)(s.Syncs(ctx, "nothing"))), 0)
+}
+
 func TestStuckSaysWhatDoesNotMoveAndWhy(t *testing.T) {
 	t.Parallel()
 	s, db := fresh(t)

@@ -206,7 +206,8 @@ type Status struct {
 	LastWebhook     time.Time `json:"last_webhook,omitzero"`
 	LastSweep       time.Time `json:"last_sweep,omitzero"`
 	Troubles        []string  `json:"troubles,omitempty"` // what holds the agent up as a whole, as it last said
-	Links           []Sync    `json:"links"`
+	Links           []Sync    `json:"links"`              // all that are open, and the closed ones that changed last
+	ClosedLinks     int       `json:"closed_links"`       // how many are closed, shown or not
 }
 
 // Sync is a line of the view sync_state.

@@ -69,6 +69,11 @@ func (a *app) showStatus(ctx context.Context, d *agent.Desk, all, asJSON bool) e
 	if err != nil {
 		return fmt.Errorf("read the status: %w", err)
 	}
+	if all {
+		if s.Links, err = d.Syncs(ctx, ""); err != nil {
+			return fmt.Errorf("read the links: %w", err)
+		}
+	}
 	stuck, err := d.Stuck(ctx)
 	if err != nil {
 		return fmt.Errorf("read what is stuck: %w", err)
@@ -98,11 +103,13 @@ func (a *app) showStatus(ctx context.Context, d *agent.Desk, all, asJSON bool) e
 	}
 
 	var rows [][]string
-	closed := 0
+	closed := s.ClosedLinks
 	for _, l := range s.Links {
 		if l.Closed && !all && l.Waiting == 0 && l.Dead == 0 && l.Unapplied == 0 {
-			closed++
 			continue
+		}
+		if l.Closed {
+			closed--
 		}
 		lag := "-"
 		if l.Waiting+l.Dead+l.Unapplied > 0 && l.LagSeconds >= 1 {
