@@ -484,7 +484,7 @@ JOIN webhook w ON w.incident_id = l.incident_id
 UNION ALL
 SELECT i.tigerops_incident_id, i.incident_id, i.created_at, 'incident.io → TigerOps', i.type,
        trim(coalesce(i.payload ->> '$.message', '')
-            || coalesce(' ' || nullif(i.payload ->> '$.after', 'null'), '')
+            || coalesce(' ' || (i.payload ->> '$.after'), ' no longer ' || (i.payload ->> '$.before'), '')
             || CASE WHEN i.payload ->> '$.actor.name' IS NULL THEN '' ELSE ' by ' || (i.payload ->> '$.actor.name') END
             || iif(i.reason = '', '', ' [' || i.reason || ']')),
        i.state

@@ -143,6 +143,15 @@ func TestTheStoryIsTold(t *testing.T) {
 	equal(t, "of nobody", len(must[[]store.StoryRow](t)(s.Story(ctx, "nobody"))), 0)
 }
 
+func TestTheStoryTellsWhatIsNoLongerSo(t *testing.T) {
+	t.Parallel()
+	s, _ := fresh(t)
+	row := change("k", false)
+	row.Payload = []byte(`{"key":"k","before":{"role":"owner"},"after":null,"actor":{"name":"Lisa"}}`)
+	commit(t, s, store.Commit{Inbox: []store.InboxRow{row}})
+	equal(t, "detail", must[[]store.StoryRow](t)(s.Story(ctx, "TIG-1"))[0].Detail, `no longer {"role":"owner"} by Lisa`)
+}
+
 func TestTheStoryOfAnIncidentThatOnlyIncidentIOKnows(t *testing.T) {
 	t.Parallel()
 	s, _ := fresh(t)
