@@ -88,11 +88,15 @@ func (a *app) run(ctx context.Context) error {
 	return ag.Run(ctx)
 }
 
-// logger writes to w as the configuration wants it.
+// logger writes to w as the configuration wants it; under systemd text becomes journal entries with a field for each
+// attribute.
 func logger(w io.Writer, format string, level slog.Leveler) *slog.Logger {
 	o := &slog.HandlerOptions{Level: level}
 	if format == agent.LogJSON {
 		return slog.New(slog.NewJSONHandler(w, o))
+	}
+	if h := systemd.Journal(program, level); h != nil {
+		return slog.New(h)
 	}
 	return slog.New(slog.NewTextHandler(w, o))
 }
