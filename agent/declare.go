@@ -161,9 +161,34 @@ func (d *delivery) takeAlike(ctx context.Context, field, value, severity string)
 		if declaredForAnother(i, links, d.ev.IncidentKey) {
 			continue
 		}
+		if took, err := d.takeBack(ctx, i.ID); took || err != nil {
+			return took, verdict{}, err != nil, err
+		}
 		return d.take(ctx, i.ID, originAttached)
 	}
 	return false, verdict{}, false, nil
+}
+
+// takeBack ties the event's incident again to one that it was tied to before, and that people have opened again since:
+// both sides go on from what they agreed on then.
+func (d *delivery) takeBack(ctx context.Context, incidentID string) (bool, error) {
+	former, err := d.a.st.FormerLinks(ctx, d.ev.IncidentKey)
+	if err != nil {
+		return false, fmt.Errorf("read the former links: %w", err)
+	}
+	i := slices.IndexFunc(former, func(l store.Link) bool { return l.IncidentID == incidentID })
+	if i < 0 {
+		return false, nil
+	}
+	link := former[i]
+	link.Generation, link.AlertID, link.Closed, link.UpdatedAt = d.state.Generation, "", false, time.Time{}
+	if _, err := d.a.st.Commit(ctx, store.Commit{Why: "take back", Links: []store.Link{link}, Unpark: d.ev.IncidentKey}); err != nil {
+		return false, fmt.Errorf("tie %s to %s again: %w", d.ev.IncidentKey, link.Reference, err)
+	}
+	d.looked = false // what people did since
+	d.a.log.Info("tied again", "incident", d.ev.IncidentKey, "reference", link.Reference, "origin", link.Origin)
+	d.a.drain.wake()
+	return true, nil
 }
 
 // declaredForAnother tells whether an agent declared an incident for other TigerOps incidents than this one. Its own links

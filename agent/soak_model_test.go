@@ -567,9 +567,6 @@ func (m *model) statusWord(key string) string {
 }
 
 func (m *model) lead(t tie, i simulator.IncidentView, lead, pushed string) {
-	if t.Origin == "attached" {
-		return // who held a role there already keeps it, and nobody is told
-	}
 	want, said := m.said(t.TigerOps, owner)
 	told := m.told(t, func(c change) bool {
 		return (c.Type == "incident.role_assigned" && c.after("incident_io_role") == "Incident Lead") ||
@@ -588,7 +585,7 @@ func (m *model) lead(t tie, i simulator.IncidentView, lead, pushed string) {
 func (m *model) nameOf(t tie, i simulator.IncidentView) {
 	word, _ := m.said(t.TigerOps, member("title"))
 	byHand := slices.ContainsFunc(m.acts[t.Incident], func(a act) bool { return a.kind == "name" && a.value == i.Name })
-	if i.Name != word && !byHand && t.Origin != "attached" {
+	if i.Name != word && !byHand {
 		m.wrong("%s is named %q, TigerOps says %q", i.Reference, i.Name, word)
 	}
 }

@@ -131,3 +131,32 @@ func TestTigerOpsGoesBackFromWhatBothSidesCameTo(t *testing.T) {
 	w.ends(back, store.Done)
 	is(t, "severity", w.only().Severity.Name, "SEV1")
 }
+
+// Between letting go of an incident for a reopen and declaring it anew people open it again: it is the same incident, and
+// both sides go on from what they knew.
+func TestAReopenTakesBackWhatPeopleOpenedAgain(t *testing.T) {
+	t.Parallel()
+	w := newRunning(t, worldOptions{config: func(c *Config) {
+		byService(c)
+		c.BackoffInitial, c.BackoffMax = time.Millisecond, 20*time.Millisecond
+	}})
+	w.says(created(gateway), event("incident.resolved"))
+	ref := w.only().Reference
+	fault := must(w.sim.Break(simulator.Fault{Method: "GET", Path: "/v2/incidents", Kind: simulator.StatusCode, Status: 500}))(w)
+	again := event("incident.reopened", byAda)
+	w.post(again)
+	eventually(t, "the incident is let go of", func() bool { return must(w.a.st.Link(w.ctx, "TIG-1"))(w) == nil })
+	w.ok(w.sim.As(lisa).Reopen(ref, "It is back."))
+	w.ok(w.sim.As(lisa).AssignRole(ref, "lead", lisa))
+	w.sim.Mend(fault)
+	w.ends(again, store.Done)
+	w.settle()
+	is(t, "reference", must(w.a.st.Link(w.ctx, "TIG-1"))(w).Reference, ref)
+	is(t, "origin", must(w.a.st.Link(w.ctx, "TIG-1"))(w).Origin, "declared")
+	is(t, "told there", said(w.only(), "Reopened by Ada"), 1)
+	w.wantTypes(w.rows(), "incident.linked", "incident.message", "incident.role_unassigned", "incident.role_assigned") // both opened it
+
+	// It is nobody else's.
+	w.says(created(gateway, m{"incident": m{"id": "TIG-2"}}))
+	is(t, "incidents", len(w.sim.Snapshot().Incidents), 2)
+}

@@ -32,12 +32,12 @@ func (w wish) change() string {
 }
 
 // wished goes through the pending events, oldest first, and returns the last wish for a field. want returns what an
-// event wants of it, empty if nothing.
-func (w *comparison) wished(want func(Event) string) (last wish) {
+// event wants of it, empty if nothing. What was overruled before is no wish any more.
+func (w *comparison) wished(field string, want func(Event) string) (last wish) {
 	pending := slices.Clone(w.Pending)
 	slices.SortFunc(pending, func(a, b Pending) int { return cmp.Compare(a.OutboxID, b.OutboxID) })
 	for _, p := range pending {
-		if word := want(p.Event); word != "" {
+		if word := want(p.Event); word != "" && p.OutboxID > w.base.Overruled[field] {
 			last = wish{word, p.OutboxID, p.At, last.moved || last.word != "" && last.word != word}
 		}
 	}
@@ -92,7 +92,7 @@ func (w *comparison) agreed(field string, want wish, t Told) verdict {
 // statusConflict decides between the status that incident.io shows and the one that pending events want.
 func (w *comparison) statusConflict(u *Update) verdict {
 	base, remote := w.base.Status, w.Look.Remote.Status
-	want := w.wished(func(ev Event) string { return w.wantedStatus(ev) })
+	want := w.wished(fieldStatus, func(ev Event) string { return w.wantedStatus(ev) })
 	to, ok := ResolveStatus(want.word, w.Rules, w.Directory)
 	switch {
 	case want.word == "":
@@ -132,7 +132,7 @@ func (w *comparison) wantedStatus(ev Event) string {
 
 // severityConflict decides between the severity that incident.io shows and the one that pending events want.
 func (w *comparison) severityConflict(u *Update) verdict {
-	want := w.wished(func(ev Event) string { return ev.Incident.Severity })
+	want := w.wished(fieldSeverity, func(ev Event) string { return ev.Incident.Severity })
 	if want.word == "" {
 		return verdict{}
 	}
@@ -149,7 +149,7 @@ func (w *comparison) severityConflict(u *Update) verdict {
 // roleConflict decides between who holds a role in incident.io and whom pending events want to hold it.
 func (w *comparison) roleConflict(role Role) verdict {
 	field := fieldRole + role.ID
-	want := w.wished(func(ev Event) string {
+	want := w.wished(field, func(ev Event) string {
 		for _, c := range candidates(State{Incident: ev.Incident}, ev, w.Rules) {
 			if email := emailOf(c.who.Email, c.who.Name, w.Rules); email != "" && !c.implied && namesRole(c.to, role) {
 				return email
@@ -181,7 +181,7 @@ func (w *comparison) summaryConflict() verdict {
 		start, _ := findSection(strings.TrimSpace(summary), w.Tie.Pushed.Summary)
 		return start >= 0
 	}
-	want := w.wished(func(ev Event) string { return cmp.Or(ev.Incident.AISummary, ev.Incident.RootCause) })
+	want := w.wished("summary", func(ev Event) string { return cmp.Or(ev.Incident.AISummary, ev.Incident.RootCause) })
 	if want.word == "" || !ours(w.base.Summary) || ours(w.Look.Remote.Summary) {
 		return verdict{}
 	}
@@ -191,7 +191,7 @@ func (w *comparison) summaryConflict() verdict {
 
 // nameConflict decides between the incident's name and the title that pending events bring.
 func (w *comparison) nameConflict() verdict {
-	want := w.wished(func(ev Event) string { return ev.Incident.Title })
+	want := w.wished("name", func(ev Event) string { return ev.Incident.Title })
 	if want.word == "" || want.word == w.Tie.Pushed.Title || line(want.word) == w.base.Name || line(want.word) == w.Look.Remote.Name {
 		return verdict{}
 	}

@@ -127,6 +127,14 @@ func TestConflict(t *testing.T) {
 			},
 			[]string{"incident.message - > - by Lisa at 02:05: less bad"}, map[string]int64{"severity": 8},
 		},
+		"what was overruled before comes to nothing any more": {
+			func(c *mapping.Compare) {
+				lisaSets(c, &sev3)
+				c.Tie.Agreed.Overruled = map[string]int64{"severity": 8}
+				c.Pending = []mapping.Pending{pending(8, 3, "incident.updated", inc{Severity: "info"})}
+			},
+			[]string{told + "less bad"}, map[string]int64{"severity": 8},
+		},
 		"an event about something else is none": {
 			func(c *mapping.Compare) {
 				lisaSets(c, &sev3)
