@@ -68,7 +68,7 @@ func (m *model) wrong(format string, args ...any) {
 }
 
 // check is the whole comparison.
-func (s *soak) check() {
+func (s *soak) check() *model {
 	s.Helper()
 	m := s.model()
 	m.nothingLost()
@@ -100,6 +100,7 @@ func (s *soak) check() {
 		s.Error(bad)
 	}
 	s.agent.integrity()
+	return m
 }
 
 // leave leaves something beside the agent's files, for a look after a failure.

@@ -73,6 +73,7 @@ type soak struct {
 	weathers map[string]int
 
 	forbidden []span // when the key lacked a role for something
+	calm      []span // when incident.io was well
 }
 
 type span struct{ from, till time.Time }
@@ -92,8 +93,8 @@ func TestSoak(t *testing.T) {
 	s.rage()
 	calm := time.Now()
 	s.rest(calm)
-	s.check()
-	s.report(time.Since(calm))
+	agreed := time.Since(calm)
+	s.report(s.check(), agreed)
 }
 
 func newSoak(t testing.TB, d time.Duration, seed uint64) *soak {
@@ -215,8 +216,11 @@ func (s *soak) weather(ctx context.Context, rng *rand.Rand) {
 			lasts.Stop()
 		case <-lasts.C:
 		}
-		if kind == "role refused" {
+		switch kind {
+		case "role refused":
 			s.forbidden = append(s.forbidden, span{began, time.Now()})
+		case "calm":
+			s.calm = append(s.calm, span{began, time.Now()})
 		}
 		if ctx.Err() != nil {
 			return
@@ -333,15 +337,36 @@ func (s *soak) dead() {
 }
 
 // report prints the figures of the run.
-func (s *soak) report(calm time.Duration) {
+func (s *soak) report(m *model, agreed time.Duration) {
 	c := s.sim.Counters()
-	requests := c.Requests
-	s.Logf("seed %d: %d events of %d incidents (%d sent again, %d without an answer), %d acts of people, %d changes out",
-		s.seed, len(s.ops.events), len(s.ops.stories), s.ops.repeated, s.ops.resent, len(s.staff.acts), len(s.ops.taken))
-	s.Logf("%d kills, %d stops; weather %v; faults met %v", s.kills, s.stops, s.weathers, c.Faults)
-	s.Logf("%d requests, %.1f an event; answered %v; %d idempotency keys came again", requests, float64(requests)/float64(len(s.ops.events)), statuses(c.ByStatus), c.Repeated)
+	events := len(s.ops.events)
+	s.Logf("seed %d: %d events of %d TigerOps incidents (%d sent again, %d without an answer), %d acts of people, %d changes out",
+		s.seed, events, len(s.ops.stories), s.ops.repeated, s.ops.resent, len(s.staff.acts), len(m.rows))
+	s.Logf("%d kills, %d stops; incident.io's health %v; faults met %v", s.kills, s.stops, s.weathers, c.Faults)
+	s.Logf("%d requests, %.1f an event; answered %s; %d idempotency keys came again", c.Requests, float64(c.Requests)/float64(events), statuses(c.ByStatus), c.Repeated)
 	s.Logf("webhooks: %d, %d arrived, %d doubled, %d vanished", c.Webhooks.Total, c.Webhooks.Delivered, c.Webhooks.Doubled, c.Webhooks.Dropped+c.Webhooks.Failed)
-	s.Logf("%s after the storm both sides agree", calm.Round(time.Millisecond))
+	all, calm := m.latencies()
+	s.Logf("from an event's acceptance to incident.io: %s (p50), %s (p99), outages and deaths included; %s (p50), %s (p99) of those accepted while it was well",
+		percentile(all, 50), percentile(all, 99), percentile(calm, 50), percentile(calm, 99))
+	s.Logf("%s after the storm both sides agreed, a whole sweep included (every %s)", agreed.Round(time.Millisecond), s.plan.reconcile)
+}
+
+// latencies are the times from an event's acceptance to its first trace in incident.io: of all that leave one, and of
+// those that were accepted while incident.io was well.
+func (m *model) latencies() (all, calm []time.Duration) {
+	for id, things := range m.things {
+		ev := m.ops.events[id]
+		if ev == nil || ev.poison || ev.story.poisoned {
+			continue
+		}
+		made := slices.MinFunc(things, func(a, b thing) int { return a.made.Compare(b.made) }).made
+		d := max(made.Sub(ev.accepted), 0)
+		all = append(all, d)
+		if slices.ContainsFunc(m.calm, func(s span) bool { return s.from.Before(ev.accepted) && ev.accepted.Before(s.till) }) {
+			calm = append(calm, d)
+		}
+	}
+	return all, calm
 }
 
 func statuses(by map[int]int) string {
