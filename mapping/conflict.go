@@ -72,10 +72,10 @@ func (w *comparison) overrule(field string, want wish) {
 	w.next.Overruled[field] = max(w.next.Overruled[field], want.id)
 }
 
-// unmoved is the verdict where TigerOps came back to what was sent last: it changes nothing, and its events on the way
-// there are not to either.
-func (w *comparison) unmoved(field string, want wish) verdict {
-	if want.moved {
+// unmoved is the verdict where TigerOps says, or comes back to, what was sent last or what both sides agreed on: it
+// changes nothing, and its events are not to either.
+func (w *comparison) unmoved(field string, want wish, pushed string) verdict {
+	if want.moved || want.word != pushed {
 		w.overrule(field, want)
 	}
 	return verdict{}
@@ -85,7 +85,9 @@ func (w *comparison) unmoved(field string, want wish) verdict {
 // nothing to push.
 func (w *comparison) agreed(field string, want wish, t Told) verdict {
 	w.tell(field, t)
-	w.unmoved(field, want)
+	if want.moved {
+		w.overrule(field, want)
+	}
 	return verdict{agree: true}
 }
 
@@ -98,7 +100,7 @@ func (w *comparison) statusConflict(u *Update) verdict {
 	case want.word == "":
 		return verdict{} // TigerOps changes nothing there
 	case !ok || want.word == w.Tie.Pushed.Status || sameStatus(to, base):
-		return w.unmoved(fieldStatus, want)
+		return w.unmoved(fieldStatus, want, w.Tie.Pushed.Status)
 	case sameStatus(to, remote):
 		return w.agreed(fieldStatus, want, Told{Word: want.word})
 	case over(to.Category) && over(remote.Category):
@@ -139,7 +141,7 @@ func (w *comparison) severityConflict(u *Update) verdict {
 	to, _ := SeverityFor(State{Incident: Incident{Severity: want.word}}, w.Rules, w.Directory)
 	switch {
 	case to == nil || want.word == w.Tie.Pushed.Severity || sameSeverity(to, w.base.Severity):
-		return w.unmoved(fieldSeverity, want)
+		return w.unmoved(fieldSeverity, want, w.Tie.Pushed.Severity)
 	case sameSeverity(to, w.Look.Remote.Severity):
 		return w.agreed(fieldSeverity, want, Told{Word: want.word})
 	}
@@ -164,7 +166,7 @@ func (w *comparison) roleConflict(role Role) verdict {
 	case want.word == "":
 		return verdict{}
 	case want.word == w.Tie.Pushed.Roles[role.ID] || holder(w.base.Roles):
-		return w.unmoved(field, want)
+		return w.unmoved(field, want, w.Tie.Pushed.Roles[role.ID])
 	case holder(w.Look.Remote.Roles):
 		a := Assignment{Role: role, User: holderOf(w.Look.Remote.Roles, role.ID)}
 		return w.agreed(field, want, Told{
