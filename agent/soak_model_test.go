@@ -295,17 +295,26 @@ func (m *model) eachThingOnce() {
 			got[t.kind]++
 		}
 		if ev.most {
-			if n := got["update"] + got["timeline"]; n > 1 || ev.skipped && n > 0 || len(got) > 1 || (n == 0 && ev.kind == "incident.resolved" && !ev.skipped && !m.closedByPeople(ev)) {
+			if n := got["update"] + got["timeline"]; n > 1 || ev.skipped && n > 0 || len(got) > 1 || (n == 0 && ev.kind == "incident.resolved" && !ev.skipped && !m.overtaken(id) && !m.closedByPeople(ev)) {
 				m.wrong("event %s (%s) made %v", id, ev.kind, got)
 			}
 			continue
 		}
 		want := maps.Clone(ev.want)
+		if m.overtaken(id) {
+			delete(want, "update")
+		}
 		maps.DeleteFunc(want, func(_ string, n int) bool { return n == 0 })
 		if !maps.Equal(got, want) {
 			m.wrong("event %s (%s) made %v, want %v\n%s", id, ev.kind, got, want, m.ledger(id))
 		}
 	}
+}
+
+// overtaken says whether an update of the event's was left out for good: in doubt, not there, and undone by a person's
+// later change if it were sent again.
+func (m *model) overtaken(event string) bool {
+	return strings.Contains(m.outbox[event].Reason, "somebody changed it in incident.io meanwhile")
 }
 
 // closedByPeople says whether people ever ended an incident of the event's, so that a resolve finds nothing to do.
