@@ -54,6 +54,7 @@ func planFor(d time.Duration) soakPlan {
 		p.life = max(p.life, min(d/40, 12*time.Second))
 		p.weather = max(p.weather, min(d/100, 4*time.Second))
 	}
+	p.newIncident, p.actGap, p.life = slower*p.newIncident, slower*p.actGap, slower*p.life
 	return p
 }
 
@@ -314,12 +315,13 @@ func (s *soak) rest(calm time.Time) {
 // settles waits for what has to come, and fails the test with what is in its way if it does not.
 func (s *soak) settles(what string, holds func() bool) {
 	s.Helper()
-	if holdsWithin(2*time.Minute, holds) {
+	if holdsWithin(2*time.Minute+s.plan.storm/4, holds) {
 		return
 	}
 	s.Errorf("stuck:\n%s", strings.Join(s.agent.rows("SELECT kind || ' ' || id || ' ' || incident || ' ' || what || ': ' || why FROM stuck LIMIT 20"), "\n"))
 	s.Errorf("waiting:\n%s", strings.Join(s.agent.rows("SELECT id || ' ' || event_id || ' ' || event_type || ' attempts ' || attempts || ', next ' || next_attempt_at || ': ' || reason FROM outbox WHERE state = 'pending' LIMIT 20"), "\n"))
 	s.Errorf("webhooks:\n%s", strings.Join(s.agent.rows("SELECT id || ' ' || coalesce(event_type, '') || ': ' || error FROM webhook WHERE state = 'pending' LIMIT 20"), "\n"))
+	s.Errorf("webhooks on their way: %+v", s.sim.Counters().Webhooks)
 	s.Fatalf("waited in vain: %s", what)
 }
 

@@ -120,7 +120,7 @@ func (o *tigerOps) tell(ctx context.Context, s *story) {
 		}
 		s.events = append(s.events, ev)
 		o.send(s.rng, ev, s.events)
-		if s.rng.IntN(12) == 0 {
+		if s.rng.IntN(40) == 0 {
 			o.send(s.rng, loneAlert(s, n), nil)
 		}
 		pause := time.NewTimer(time.Duration(s.rng.ExpFloat64() * float64(o.plan.eventGap)))
