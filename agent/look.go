@@ -233,7 +233,8 @@ func (a *Agent) fetchDetails(ctx context.Context, l *mapping.Look, ties []mappin
 		if !slices.Equal(l.Remote.PostmortemIDs, t.Agreed.PostmortemIDs) {
 			need |= ofPostmortems
 		}
-		last := over(l.Remote.Status.Category) && t.Agreed.Seen[overMark] == ""
+		// Nothing polls an incident that is over: whatever moves it is the occasion to see all of it.
+		last := over(l.Remote.Status.Category) && (t.Agreed.Seen[overMark] == "" || !l.Remote.UpdatedAt.Equal(t.Agreed.RemoteUpdatedAt))
 		if o.Full || last || t.Agreed.Seen[seenMark] == "" {
 			need = wanted
 		}
