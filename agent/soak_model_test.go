@@ -462,7 +462,7 @@ func (m *model) told(t tie, of func(change) bool) *change {
 
 // settled holds what incident.io shows against what TigerOps said last and what it was told last. Who spoke last has it:
 // TigerOps, if it had applied what it was told by then; the person, if that was after all that TigerOps said.
-// In between, while one did not know of the other, either may stand; so it may after a reopen.
+// In between, while one did not know of the other, either may stand.
 func settled(t tie, shown, want string, said *soakEvent, toldValue string, told *change) bool {
 	const slack = 100 * time.Millisecond
 	switch {
@@ -471,6 +471,7 @@ func settled(t tie, shown, want string, said *soakEvent, toldValue string, told 
 	case said != nil && said.at.After(told.Taken.Add(slack)):
 		return shown == want
 	case told.Incident.ID != t.Incident:
+		return true // declared with one or the other, or with what was told before that
 	case said == nil || said.accepted.Add(slack).Before(told.OccurredAt):
 		return shown == toldValue
 	}

@@ -242,6 +242,9 @@ func (s *soak) faults(kind string, rng *rand.Rand) []simulator.Fault {
 			{Kind: simulator.ResetBefore, P: 0.03}, {Kind: simulator.ResetAfter, P: 0.04}, {Kind: simulator.Cut, P: 0.02}, {Kind: simulator.Garbage, P: 0.02},
 			{Kind: simulator.Hang, Delay: short(), P: 0.02}, {Kind: simulator.HangAfter, Delay: short(), P: 0.02},
 		}
+		if s.plan.storm > 2*time.Minute { // until the agent gives the request up
+			all = append(all, simulator.Fault{Kind: simulator.Hang, P: 0.001}, simulator.Fault{Kind: simulator.HangAfter, P: 0.001})
+		}
 		for _, status := range []int{408, 425, 500, 502, 503, 504} {
 			all = append(all,
 				simulator.Fault{Kind: simulator.StatusCode, Status: status, P: 0.01},
@@ -301,11 +304,19 @@ func (s *soak) rest(calm time.Time) {
 	s.settles("what waited behind the poison has its end", func() bool {
 		return quiet() && s.agent.count("SELECT count(*) FROM outbox WHERE state = 'pending'") == 0
 	})
-	at := time.Now()
-	s.settles("a sweep", func() bool {
-		swept, err := time.Parse(time.RFC3339, s.agent.sweeps())
-		return err == nil && swept.After(at) && quiet()
-	})
+	// Timeline items and messages are polled, so many incidents a sweep (sweepShare).
+	share := 30_000 * s.plan.reconcile.Minutes() / 4 / 7
+	polls := 1 + int(float64(s.agent.count("SELECT count(*) FROM link WHERE closed = 0"))/share)
+	for at := time.Now(); polls > 0; polls-- {
+		s.settles("a sweep", func() bool {
+			swept, err := time.Parse(time.RFC3339, s.agent.sweeps())
+			if err == nil && swept.After(at) && quiet() {
+				at = swept
+				return true
+			}
+			return false
+		})
+	}
 	s.settles("TigerOps has taken every change", func() bool {
 		s.ops.take(s.whole, rng)
 		return s.agent.count("SELECT count(*) FROM inbox WHERE state = 'pending'") == 0

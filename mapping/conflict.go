@@ -21,6 +21,10 @@ type wish struct {
 	id    int64 // of the last event that wants something of the field
 	at    time.Time
 	moved bool // events before it want something else
+
+	// pushed is what counts as sent last by the time that the events wanting something are delivered: one that is
+	// overruled counts as sent, too.
+	pushed string
 }
 
 // change names the wish for people.
@@ -31,14 +35,19 @@ func (w wish) change() string {
 	return "change to " + w.word
 }
 
-// wished goes through the pending events, oldest first, and returns the last wish for a field. want returns what an
-// event wants of it, empty if nothing. What was overruled before is no wish any more.
-func (w *comparison) wished(field string, want func(Event) string) (last wish) {
+// wished goes through the pending events, oldest first, and returns the last wish for a field that was sent as pushed.
+// want returns what an event wants of it, empty if nothing. What was overruled before is no wish any more.
+func (w *comparison) wished(field, pushed string, want func(Event) string) (last wish) {
+	last.pushed = pushed
 	pending := slices.Clone(w.Pending)
 	slices.SortFunc(pending, func(a, b Pending) int { return cmp.Compare(a.OutboxID, b.OutboxID) })
 	for _, p := range pending {
-		if word := want(p.Event); word != "" && p.OutboxID > w.base.Overruled[field] {
-			last = wish{word, p.OutboxID, p.At, last.moved || last.word != "" && last.word != word}
+		switch word := want(p.Event); {
+		case word == "":
+		case p.OutboxID <= w.base.Overruled[field]:
+			last.pushed = word
+		default:
+			last = wish{word, p.OutboxID, p.At, last.moved || last.word != "" && last.word != word, last.pushed}
 		}
 	}
 	return last
@@ -74,8 +83,8 @@ func (w *comparison) overrule(field string, want wish) {
 
 // unmoved is the verdict where TigerOps says, or comes back to, what was sent last or what both sides agreed on: it
 // changes nothing, and its events are not to either.
-func (w *comparison) unmoved(field string, want wish, pushed string) verdict {
-	if want.moved || want.word != pushed {
+func (w *comparison) unmoved(field string, want wish) verdict {
+	if want.moved || want.word != want.pushed {
 		w.overrule(field, want)
 	}
 	return verdict{}
@@ -94,13 +103,13 @@ func (w *comparison) agreed(field string, want wish, t Told) verdict {
 // statusConflict decides between the status that incident.io shows and the one that pending events want.
 func (w *comparison) statusConflict(u *Update) verdict {
 	base, remote := w.base.Status, w.Look.Remote.Status
-	want := w.wished(fieldStatus, func(ev Event) string { return w.wantedStatus(ev) })
+	want := w.wished(fieldStatus, w.Tie.Pushed.Status, func(ev Event) string { return w.wantedStatus(ev) })
 	to, ok := ResolveStatus(want.word, w.Rules, w.Directory)
 	switch {
 	case want.word == "":
 		return verdict{} // TigerOps changes nothing there
-	case !ok || want.word == w.Tie.Pushed.Status || sameStatus(to, base):
-		return w.unmoved(fieldStatus, want, w.Tie.Pushed.Status)
+	case !ok || want.word == want.pushed || sameStatus(to, base):
+		return w.unmoved(fieldStatus, want)
 	case sameStatus(to, remote):
 		return w.agreed(fieldStatus, want, Told{Word: want.word})
 	case over(to.Category) && over(remote.Category):
@@ -134,14 +143,14 @@ func (w *comparison) wantedStatus(ev Event) string {
 
 // severityConflict decides between the severity that incident.io shows and the one that pending events want.
 func (w *comparison) severityConflict(u *Update) verdict {
-	want := w.wished(fieldSeverity, func(ev Event) string { return ev.Incident.Severity })
+	want := w.wished(fieldSeverity, w.Tie.Pushed.Severity, func(ev Event) string { return ev.Incident.Severity })
 	if want.word == "" {
 		return verdict{}
 	}
 	to, _ := SeverityFor(State{Incident: Incident{Severity: want.word}}, w.Rules, w.Directory)
 	switch {
-	case to == nil || want.word == w.Tie.Pushed.Severity || sameSeverity(to, w.base.Severity):
-		return w.unmoved(fieldSeverity, want, w.Tie.Pushed.Severity)
+	case to == nil || want.word == want.pushed || sameSeverity(to, w.base.Severity):
+		return w.unmoved(fieldSeverity, want)
 	case sameSeverity(to, w.Look.Remote.Severity):
 		return w.agreed(fieldSeverity, want, Told{Word: want.word})
 	}
@@ -151,7 +160,7 @@ func (w *comparison) severityConflict(u *Update) verdict {
 // roleConflict decides between who holds a role in incident.io and whom pending events want to hold it.
 func (w *comparison) roleConflict(role Role) verdict {
 	field := fieldRole + role.ID
-	want := w.wished(field, func(ev Event) string {
+	want := w.wished(field, w.Tie.Pushed.Roles[role.ID], func(ev Event) string {
 		for _, c := range candidates(State{Incident: ev.Incident}, ev, w.Rules) {
 			if email := emailOf(c.who.Email, c.who.Name, w.Rules); email != "" && !c.implied && namesRole(c.to, role) {
 				return email
@@ -165,8 +174,8 @@ func (w *comparison) roleConflict(role Role) verdict {
 	switch {
 	case want.word == "":
 		return verdict{}
-	case want.word == w.Tie.Pushed.Roles[role.ID] || holder(w.base.Roles):
-		return w.unmoved(field, want, w.Tie.Pushed.Roles[role.ID])
+	case want.word == want.pushed || holder(w.base.Roles):
+		return w.unmoved(field, want)
 	case holder(w.Look.Remote.Roles):
 		a := Assignment{Role: role, User: holderOf(w.Look.Remote.Roles, role.ID)}
 		return w.agreed(field, want, Told{
@@ -183,7 +192,7 @@ func (w *comparison) summaryConflict() verdict {
 		start, _ := findSection(strings.TrimSpace(summary), w.Tie.Pushed.Summary)
 		return start >= 0
 	}
-	want := w.wished("summary", func(ev Event) string { return cmp.Or(ev.Incident.AISummary, ev.Incident.RootCause) })
+	want := w.wished("summary", "", func(ev Event) string { return cmp.Or(ev.Incident.AISummary, ev.Incident.RootCause) })
 	if want.word == "" || !ours(w.base.Summary) || ours(w.Look.Remote.Summary) {
 		return verdict{}
 	}
@@ -193,8 +202,8 @@ func (w *comparison) summaryConflict() verdict {
 
 // nameConflict decides between the incident's name and the title that pending events bring.
 func (w *comparison) nameConflict() verdict {
-	want := w.wished("name", func(ev Event) string { return ev.Incident.Title })
-	if want.word == "" || want.word == w.Tie.Pushed.Title || line(want.word) == w.base.Name || line(want.word) == w.Look.Remote.Name {
+	want := w.wished("name", w.Tie.Pushed.Title, func(ev Event) string { return ev.Incident.Title })
+	if want.word == "" || want.word == want.pushed || line(want.word) == w.base.Name || line(want.word) == w.Look.Remote.Name {
 		return verdict{}
 	}
 	want.word = line(want.word)

@@ -127,6 +127,17 @@ func TestConflict(t *testing.T) {
 			},
 			[]string{"incident.message - > - by Lisa at 02:05: less bad"}, map[string]int64{"severity": 8},
 		},
+		"an event that says again what was sent before one that is overruled": {
+			func(c *mapping.Compare) {
+				lisaSets(c, &sev3)
+				c.Tie.Pushed.Severity = "critical"
+				c.Tie.Agreed.Severity = &sev2 // Lisa's too, over the first event's
+				c.Tie.Agreed.Overruled = map[string]int64{"severity": 8}
+				c.Pending = []mapping.Pending{pending(8, 3, "incident.updated", inc{Severity: "info"}), pending(9, 4, "incident.updated", inc{Severity: "critical"})}
+			},
+			[]string{"incident.severity_changed SEV2/warning > SEV3/info by Lisa at 02:05: less bad\n\nTigerOps' change to critical, not delivered yet, is overruled (conflict: latest)."},
+			map[string]int64{"severity": 9},
+		},
 		"what was overruled before comes to nothing any more": {
 			func(c *mapping.Compare) {
 				lisaSets(c, &sev3)
