@@ -451,15 +451,7 @@ func (d *delivery) confirmAlerts(ctx context.Context, ledger []store.Step) (v ve
 			d.warn(fmt.Sprintf("incident.io took the alert (%s) but does not show it", body.Status))
 			continue
 		}
-		next := a.now().Add(delay(200*time.Millisecond, 5*time.Second, d.lane.countTry()))
-		_, err := a.st.Commit(ctx, store.Commit{Why: "wait for the alert", Defer: &store.Defer{
-			OutboxID: d.ev.ID, Attempts: d.ev.Attempts, Next: next, Charged: d.ev.Charged, FirstAttempt: d.ev.FirstAttempt,
-			Reason: "waiting for incident.io to show the alert",
-		}})
-		if err != nil {
-			return verdict{}, true, fmt.Errorf("write down the delay: %w", err)
-		}
-		return verdict{retryAt: next}, true, nil
+		return d.waitFor(ctx, "waiting for incident.io to show the alert")
 	}
 	return verdict{}, false, nil
 }
