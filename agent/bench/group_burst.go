@@ -1,0 +1,156 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"sync/atomic"
+	"time"
+)
+
+// unlimited is an AGENT_RATE_LIMIT that never makes anybody wait: these rows measure the agent, not the limit.
+const unlimited = "AGENT_RATE_LIMIT=1000000000"
+
+// burst is a number of steps, already in the file, on their way to a sink.
+type burst struct {
+	steps, incidents, workers int
+	delay                     time.Duration // of the sink's answers
+}
+
+// burstGroup is a burst of steps to a 0 ms sink, one request each: the agent in order, goqite in none, with the same
+// number of workers. Bare POSTs tell what the sink takes at most.
+func burstGroup(quick bool) *group {
+	b := burst{steps: pick(quick, 400, 10_000), incidents: pick(quick, 20, 200), workers: 16}
+	return &group{
+		name: "burst",
+		sides: []side{
+			{"agent", func(w *world, dir string) (figures, error) { return b.ofAgent(w, dir) }},
+			{"goqite", func(w *world, dir string) (figures, error) { return b.ofGoqite(w, dir) }},
+			{"bare", func(w *world, dir string) (figures, error) {
+				return b.bare(pick(quick, 100*time.Millisecond, time.Second))
+			}},
+		},
+		rows: []row{
+			{what: "burst of 10,000 investigation steps on 200 incidents to a 0 ms sink, 16 workers, in order, against goqite unordered", ours: "agent/steps", peer: "goqite/steps", unit: "/s", must: 4, aim: 6},
+			{what: "the same, against bare POSTs on 16 connections", ours: "agent/steps", peer: "bare/steps", unit: "/s", info: true},
+		},
+	}
+}
+
+func (b burst) ofAgent(w *world, dir string) (figures, error) {
+	s, err := newSink(b.delay)
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	a, err := w.newAgent(dir, s.url(), unlimited, "AGENT_WORKERS="+strconv.Itoa(b.workers))
+	if err != nil {
+		return nil, err
+	}
+	defer a.kill()
+	if err := a.declare(b.incidents); err != nil {
+		return nil, err
+	}
+	last := s.expect(b.steps)
+	if err := a.insertSteps(1, b.steps, b.incidents); err != nil {
+		return nil, err
+	}
+	began := time.Now()
+	took, err := b.wait(a.process, last, began)
+	if err != nil {
+		return nil, err
+	}
+	a.kill()
+	return figures{"steps": float64(b.steps) / took.Seconds()}, b.check(a, s)
+}
+
+// wait waits for the last step at the sink.
+func (b burst) wait(p *process, last <-chan time.Time, began time.Time) (time.Duration, error) {
+	select {
+	case at := <-last:
+		return at.Sub(began), nil
+	case <-p.ended:
+		return 0, fmt.Errorf("it ended: %s", p.lastWords())
+	case <-time.After(3 * time.Minute):
+		return 0, fmt.Errorf("the last of %d steps did not come within 3 minutes: %s", b.steps, p.lastWords())
+	}
+}
+
+// check starts the killed agent again and lets it end what it had begun: then every step must have come once, those of
+// an incident in order, and every event must be done.
+func (b burst) check(a *agent, s *sink) error {
+	if err := a.start(); err != nil {
+		return err
+	}
+	if err := a.settled(60 * time.Second); err != nil {
+		return err
+	}
+	a.kill()
+	_, steps, disorder := s.counted()
+	if steps != b.steps || disorder > 0 {
+		return fmt.Errorf("after kill -9 the sink has %d of %d steps, %d of them out of order", steps, b.steps, disorder)
+	}
+	done, err := oneNumber(a.db, `SELECT count(*) FROM outbox WHERE state = 'done'`)
+	if err == nil && done != int64(b.steps+b.incidents) {
+		err = fmt.Errorf("after kill -9 %d of %d events are done", done, b.steps+b.incidents)
+	}
+	return err
+}
+
+func (b burst) ofGoqite(w *world, dir string) (figures, error) {
+	s, err := newSink(b.delay)
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	addr, err := freeAddr()
+	if err != nil {
+		return nil, err
+	}
+	file := filepath.Join(dir, "goqite.db")
+	p, err := start(dir, nil, "http://"+addr+"/healthz", w.program("goqite"),
+		"-addr", addr, "-db", file, "-sink", s.url()+"/v2/incident_timeline_items", "-workers", strconv.Itoa(b.workers))
+	if err != nil {
+		return nil, err
+	}
+	defer p.kill()
+	last := s.expect(b.steps)
+	if err := bulk(file, `INSERT INTO goqite (queue, body) VALUES ('events', ?)`, b.steps, func(i int) []any {
+		return []any{timelineItem(int64(i+1), i%b.incidents)}
+	}); err != nil {
+		return nil, err
+	}
+	took, err := b.wait(p, last, time.Now())
+	return figures{"steps": float64(b.steps) / took.Seconds()}, err
+}
+
+// timelineItem is the request that the agent makes of a step.
+func timelineItem(n int64, incident int) []byte {
+	return fmt.Appendf(nil, `{"incident_id":"01INCIDENT%016d","idempotency_key":"bench-%040d","title":"Note: step %0*d","timestamp":"2026-11-23T02:00:00.000Z","description":"%s"}`,
+		incident, n, digits, n, stepDetail)
+}
+
+// bare posts the same requests without any queue.
+func (b burst) bare(d time.Duration) (figures, error) {
+	s, err := newSink(b.delay)
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	var numbers atomic.Int64
+	v, err := fire(s.addr(), b.workers, d, 201, &numbers, func() gun { return itemGun{s.addr(), b.incidents} })
+	if err != nil {
+		return nil, err
+	}
+	return figures{"steps": v.rate()}, nil
+}
+
+type itemGun struct {
+	addr      string
+	incidents int
+}
+
+func (g itemGun) next(n int64) (head, body []byte) {
+	body = timelineItem(n, int(n)%g.incidents)
+	return fmt.Appendf(nil, "POST /v2/incident_timeline_items HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n", g.addr, len(body)), body
+}
