@@ -37,6 +37,36 @@ func burstGroup(quick bool) *group {
 	}
 }
 
+// slowGroup is a burst to a sink that takes 50 ms for an answer, with as many workers as keep it busy.
+func slowGroup(quick bool) *group {
+	b := burst{steps: pick(quick, 640, 6_400), incidents: 200, workers: 64, delay: 50 * time.Millisecond}
+	return &group{
+		name: "slow",
+		sides: []side{{"agent", func(w *world, dir string) (figures, error) {
+			f, err := b.ofAgent(w, dir)
+			if err == nil {
+				f["ideal"] = float64(b.workers) / b.delay.Seconds()
+			}
+			return f, err
+		}}},
+		rows: []row{{what: "the same to a 50 ms sink, 64 workers, against 64 / 50 ms", ours: "agent/steps", peer: "agent/ideal", unit: "/s", must: 0.85, aim: 0.95}},
+	}
+}
+
+// hotGroup is one incident with a long queue, beside a loop that does one row after the other.
+func hotGroup(quick bool) *group {
+	b := burst{steps: pick(quick, 400, 20_000), incidents: 1, workers: 16}
+	return &group{
+		name:   "hot",
+		rounds: 3,
+		sides: []side{
+			{"agent", func(w *world, dir string) (figures, error) { return b.ofAgent(w, dir) }},
+			{"plain", func(w *world, dir string) (figures, error) { return b.ofPlain(w, dir) }},
+		},
+		rows: []row{{what: "one hot incident with 20,000 waiting steps, against a naive serial loop (oldest row, post, mark done, each a commit)", ours: "agent/steps", peer: "plain/steps", unit: "/s", must: 0.9, aim: 1.2}},
+	}
+}
+
 func (b burst) ofAgent(w *world, dir string) (figures, error) {
 	s, err := newSink(b.delay)
 	if err != nil {
@@ -122,6 +152,38 @@ func (b burst) ofGoqite(w *world, dir string) (figures, error) {
 	}
 	took, err := b.wait(p, last, time.Now())
 	return figures{"steps": float64(b.steps) / took.Seconds()}, err
+}
+
+func (b burst) ofPlain(w *world, dir string) (figures, error) {
+	s, err := newSink(b.delay)
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	addr, err := freeAddr()
+	if err != nil {
+		return nil, err
+	}
+	file := filepath.Join(dir, "plain.db")
+	p, err := start(dir, nil, "http://"+addr+"/healthz", w.program("plain"), "-addr", addr, "-db", file, "-sink", s.url()+"/v2/incident_timeline_items")
+	if err != nil {
+		return nil, err
+	}
+	defer p.kill()
+	last := s.expect(b.steps)
+	if err := bulk(file, `INSERT INTO event (event_id, payload) VALUES (?, ?)`, b.steps, func(i int) []any {
+		return []any{eventID(int64(i + 1)), string(timelineItem(int64(i+1), i%b.incidents))}
+	}); err != nil {
+		return nil, err
+	}
+	took, err := b.wait(p, last, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	if _, steps, disorder := s.counted(); steps != b.steps || disorder > 0 {
+		return nil, fmt.Errorf("the sink has %d of %d steps, %d of them out of order", steps, b.steps, disorder)
+	}
+	return figures{"steps": float64(b.steps) / took.Seconds()}, nil
 }
 
 // timelineItem is the request that the agent makes of a step.

@@ -5,7 +5,10 @@ func groups(quick bool) []*group {
 	return []*group{
 		doorGroup(quick),
 		webhookGroup(quick),
+		latencyGroup(quick),
 		burstGroup(quick),
+		slowGroup(quick),
+		hotGroup(quick),
 	}
 }
 

@@ -31,6 +31,7 @@ import (
 type world struct {
 	ctx    context.Context
 	bin    string // the built programs
+	agent  string // measured in place of the one to be built, if not empty
 	dir    string // below it each turn has a directory
 	rounds int
 	quick  bool
@@ -41,6 +42,7 @@ func main() {
 	rounds := flag.Int("rounds", 5, "`N` rounds; the long measurements have fewer")
 	only := flag.String("only", "", "the groups whose names match `REGEXP` (-list names them)")
 	quick := flag.Bool("quick", false, "one round, with little of everything: shows that it works, and measures nothing")
+	agent := flag.String("agent", "", "measure the built agent `FILE` rather than build one, such as one that serves profiles")
 	list := flag.Bool("list", false, "name the groups and end")
 	keep := flag.String("dir", "", "keep databases and logs in `DIR`, on the disk to be measured (default: a temporary directory beside this source, removed at the end)")
 	flag.Parse()
@@ -50,13 +52,13 @@ func main() {
 		}
 		return
 	}
-	if err := run(*rounds, *only, *quick, *keep); err != nil {
+	if err := run(*rounds, *only, *quick, *keep, *agent); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(rounds int, only string, quick bool, dir string) error {
+func run(rounds int, only string, quick bool, dir, agent string) error {
 	chosen, err := regexp.Compile(only)
 	if err != nil {
 		return fmt.Errorf("-only: %w", err)
@@ -79,7 +81,7 @@ func run(rounds int, only string, quick bool, dir string) error {
 	if quick {
 		rounds = 1
 	}
-	w := &world{ctx: ctx, dir: dir, bin: filepath.Join(dir, "bin"), rounds: rounds, quick: quick, began: time.Now()}
+	w := &world{ctx: ctx, dir: dir, bin: filepath.Join(dir, "bin"), rounds: rounds, quick: quick, agent: agent, began: time.Now()}
 	all := groups(quick)
 	var wanted []*group
 	for _, g := range all {
@@ -185,8 +187,18 @@ func (w *world) build(wanted []*group) error {
 		return err
 	}
 	flags := []string{"build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w"}
-	if err := w.goTool("../..", append(flags, "-o", w.program("tigerops-incidentio"), "."), "CGO_ENABLED=0"); err != nil {
-		return err
+	if w.agent == "" {
+		if err := w.goTool("../..", append(flags, "-o", w.program("tigerops-incidentio"), "."), "CGO_ENABLED=0"); err != nil {
+			return err
+		}
+	} else {
+		built, err := filepath.Abs(w.agent)
+		if err != nil {
+			return err
+		}
+		if err := os.Symlink(built, w.program("tigerops-incidentio")); err != nil {
+			return err
+		}
 	}
 	if err := w.goTool(".", append(flags, "-o", w.bin+"/", "./peers/..."), "CGO_ENABLED=0"); err != nil {
 		return err
