@@ -13,6 +13,9 @@ import (
 	_ "modernc.org/sqlite"
 )
 
+// apiKey is what the agent shows to the sink, which does not look, and to simulate, which does.
+const apiKey = "inc_simulated_key"
+
 // webhookSecret signs the webhooks of the measurements.
 const webhookSecret = "whsec_YmVuY2gtYmVuY2gtYmVuY2gtYmVuY2gtYmVuY2gtYmVuY2g="
 
@@ -22,13 +25,13 @@ type agent struct {
 	w            *world
 	dir, db      string
 	local, hooks string
+	config       string // a file; empty: the environment alone
 	env          []string
 }
 
-// newAgent starts the agent towards an incident.io at a URL, with its defaults and what env says.
-func (w *world) newAgent(dir, incidentio string, env ...string) (*agent, error) {
-	a := &agent{w: w, dir: dir, db: filepath.Join(dir, "agent.db")}
-	var err error
+// agentIn is an agent that is yet to be started, towards an incident.io at a URL, with its defaults and what env says.
+func (w *world) agentIn(dir, db, incidentio string, env ...string) (a *agent, err error) {
+	a = &agent{w: w, dir: dir, db: db}
 	if a.local, err = freeAddr(); err != nil {
 		return nil, err
 	}
@@ -36,17 +39,37 @@ func (w *world) newAgent(dir, incidentio string, env ...string) (*agent, error) 
 		return nil, err
 	}
 	a.env = append([]string{
-		"INCIDENT_IO_API_KEY=inc_simulated_key", "INCIDENT_IO_API_URL=" + incidentio, "INCIDENT_IO_WEBHOOK_SECRET=" + webhookSecret,
+		"INCIDENT_IO_API_KEY=" + apiKey, "INCIDENT_IO_API_URL=" + incidentio, "INCIDENT_IO_WEBHOOK_SECRET=" + webhookSecret,
 		"AGENT_DB=" + a.db, "AGENT_LOCAL_ADDR=" + a.local, "AGENT_WEBHOOK_ADDR=" + a.hooks,
 	}, env...)
+	return a, nil
+}
+
+// newAgent starts an agent on a new database.
+func (w *world) newAgent(dir, incidentio string, env ...string) (*agent, error) {
+	a, err := w.agentIn(dir, filepath.Join(dir, "agent.db"), incidentio, env...)
+	if err != nil {
+		return nil, err
+	}
 	return a, a.start()
 }
 
-// start starts it on the file that is there.
+// start starts it on the file that is there, and waits until it answers.
 func (a *agent) start() (err error) {
-	a.process, err = start(a.dir, a.env, "http://"+a.local+"/healthz", a.w.program("tigerops-incidentio"), "run")
+	a.process, err = a.begin("http://" + a.local + "/healthz")
 	return err
 }
+
+func (a *agent) begin(ready string) (*process, error) {
+	args := []string{"run"}
+	if a.config != "" {
+		args = append(args, "--config", a.config)
+	}
+	return start(a.dir, a.env, ready, a.w.program("tigerops-incidentio"), args...)
+}
+
+// kill ends the process that is running now, whichever start it came from.
+func (a *agent) kill() { a.process.kill() }
 
 // post posts events to the door.
 func (a *agent) post(events []byte) error {

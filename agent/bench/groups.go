@@ -9,6 +9,13 @@ func groups(quick bool) []*group {
 		burstGroup(quick),
 		slowGroup(quick),
 		hotGroup(quick),
+		limitsGroup(quick),
+		outageGroup(),
+		historyGroup(quick),
+		strangerGroup(quick),
+		startGroup(quick),
+		memoryGroup(quick),
+		sizeGroup(),
 	}
 }
 
