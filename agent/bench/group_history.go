@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -44,6 +45,7 @@ func (w *world) makeHistory(name string, finished, incidents int) (*history, err
 		return nil, err
 	}
 	if finished > 0 {
+		syscall.Sync() // what was added is not to be on its way to the disk while something is measured
 		w.say("%s: %s finished events added in %s", name, number(float64(finished)), time.Since(began).Round(time.Second))
 	}
 	return &history{file: a.db, sink: s}, nil

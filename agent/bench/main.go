@@ -22,6 +22,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -187,6 +188,9 @@ func (w *world) build(wanted []*group) error {
 		return err
 	}
 	flags := []string{"build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w"}
+	if w.quick { // what was compiled for anything else serves
+		flags = slices.Delete(flags, 1, 2)
+	}
 	if w.agent == "" {
 		if err := w.goTool("../..", append(flags, "-o", w.program("tigerops-incidentio"), "."), "CGO_ENABLED=0"); err != nil {
 			return err
