@@ -29,6 +29,7 @@ func doorGroup(quick bool) *group {
 		},
 		rows: []row{
 			{what: "`POST /v1/events`, 16 callers, against goqite Send behind the same handler", ours: "agent/16 callers", peer: "goqite/16 callers", unit: "/s", must: 6, aim: 8},
+			{what: "of it the processor time of one request", ours: "agent/16 callers cpu", peer: "goqite/16 callers cpu", unit: "µs", less: true, info: true},
 			{what: "the same, 64 callers, against one commit a request", ours: "agent/64 callers", peer: "plain/64 callers", unit: "/s", must: 8, aim: 12},
 			{what: "the same, 1 caller, against one commit a request", ours: "agent/1 caller", peer: "plain/1 caller", unit: "/s", must: 0.85, aim: 0.95},
 			{what: "one caller's rate against fdatasync of 4 KiB behind loopback HTTP", ours: "agent/1 caller", peer: "disk/1 caller", unit: "/s", must: 0.5, aim: 0.7},
@@ -43,15 +44,18 @@ var doorCallers = []struct {
 }{{"1 caller", 1}, {"16 callers", 16}, {"64 callers", 64}}
 
 // fireEvents lets each number of callers post steps, and returns the ids of all that were answered 202.
-func fireEvents(addr string, d time.Duration, f figures) (acked []int64, err error) {
+func fireEvents(p *process, addr string, d time.Duration, f figures) (acked []int64, err error) {
 	var numbers atomic.Int64
 	for _, c := range doorCallers {
-		v, err := fire(addr, c.n, d, 202, &numbers, func() gun { return newEventGun(addr, doorIncidents) })
+		f[c.name+" cpu"], err = p.spent(func() (int, error) {
+			v, err := fire(addr, c.n, d, 202, &numbers, func() gun { return newEventGun(addr, doorIncidents) })
+			f[c.name] = v.rate()
+			acked = append(acked, v.acked...)
+			return len(v.acked), err
+		})
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", c.name, err)
 		}
-		f[c.name] = v.rate()
-		acked = append(acked, v.acked...)
 	}
 	return acked, nil
 }
@@ -95,7 +99,7 @@ func doorOfAgent(w *world, dir string, d time.Duration) (figures, error) {
 		time.Sleep(500 * time.Millisecond)
 	}
 	f := figures{}
-	acked, err := fireEvents(a.local, d, f)
+	acked, err := fireEvents(a.process, a.local, d, f)
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +119,7 @@ func doorOfPeer(w *world, dir string, d time.Duration, name, ids string) (figure
 	}
 	defer p.kill()
 	f := figures{}
-	acked, err := fireEvents(addr, d, f)
+	acked, err := fireEvents(p, addr, d, f)
 	if err != nil {
 		return nil, err
 	}
