@@ -167,7 +167,7 @@ func holds(file, query string, ids func(yield func(string) bool)) error {
 		}
 	}
 	if len(lost) > 0 {
-		return fmt.Errorf("kill -9 lost %d of %d that were acknowledged: %s, …", len(lost), n, strings.Join(lost[:min(3, len(lost))], ", "))
+		return fmt.Errorf("after kill -9 %d of %d that were acknowledged or sent are not in the file: %s, …", len(lost), n, strings.Join(lost[:min(3, len(lost))], ", "))
 	}
 	return nil
 }

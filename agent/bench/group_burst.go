@@ -116,9 +116,13 @@ func (b burst) wait(p *process, last <-chan time.Time) (figures, error) {
 	return f, err
 }
 
-// check starts the killed agent again and lets it end what it had begun: then every step must have come once, those of
+// check looks after a kill whether the ledger in the file has every step that came to the sink: it is committed before
+// each is sent. Then it starts the agent again and lets it end what it had begun: every step must have come once, those of
 // an incident in order, and every event must be done.
 func (b burst) check(a *agent, s *sink) error {
+	if err := holds(a.db, `SELECT idempotency_key FROM delivery`, s.keys()); err != nil {
+		return fmt.Errorf("the ledger: %w", err)
+	}
 	if err := a.start(); err != nil {
 		return err
 	}

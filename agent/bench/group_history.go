@@ -45,7 +45,6 @@ func (w *world) makeHistory(name string, finished, incidents int) (*history, err
 		return nil, err
 	}
 	if finished > 0 {
-		syscall.Sync() // what was added is not to be on its way to the disk while something is measured
 		w.say("%s: %s finished events added in %s", name, number(float64(finished)), time.Since(began).Round(time.Second))
 	}
 	return &history{file: a.db, sink: s}, nil
@@ -54,6 +53,21 @@ func (w *world) makeHistory(name string, finished, incidents int) (*history, err
 // addFinished adds finished events with ids as random as a hash. They come sorted, so that this takes no hours; the next
 // id still falls anywhere among them.
 func addFinished(file string, n int) error {
+	return add(file, n, `INSERT INTO outbox (payload, state, finished_at, rev)
+		SELECT printf('{"id":"evt_%08x%04x","type":"investigation.step","incident":{"id":"OLD-%05d"},"step":{"kind":"note","title":"long ago"}}',
+			i * 4294967295 / ?3, random() & 65535, i % 20000), 'done', strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), 1 FROM n`)
+}
+
+// addWaiting adds steps that wait, on incidents that take turns.
+func addWaiting(file string, n, incidents int) error {
+	return add(file, n, `INSERT INTO outbox (payload)
+		SELECT printf('{"id":"evt_%012d","type":"investigation.step","timestamp":"2026-11-23T02:00:00Z","incident":{"id":"TIG-%06d"},'
+			|| '"step":{"kind":"note","title":"step %012d","detail":"%s"}}', i, i % ?4, i, ?5) FROM n WHERE ?3`, incidents, stepDetail)
+}
+
+// add runs an INSERT over the numbers below n, in the table n, and returns when all is on the disk. It is made once, and
+// lost it would be made anew, so it need not be safe meanwhile.
+func add(file string, n int, insert string, args ...any) error {
 	db, err := openSQL(file)
 	if err != nil {
 		return err
@@ -66,18 +80,19 @@ func addFinished(file string, n int) error {
 	}
 	const chunk = 250_000
 	for from := 0; from < n; from += chunk {
-		to := min(from+chunk, n)
-		_, err := db.Exec(`WITH RECURSIVE n(i) AS (SELECT ?1 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?2)
-			INSERT INTO outbox (payload, state, finished_at, rev)
-			SELECT printf('{"id":"evt_%08x%04x","type":"investigation.step","incident":{"id":"OLD-%05d"},"step":{"kind":"note","title":"long ago"}}',
-				i * 4294967295 / ?3, random() & 65535, i % 20000), 'done', strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), 1 FROM n`, from, to, n)
+		_, err := db.Exec(`WITH RECURSIVE n(i) AS (SELECT ?1 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?2) `+insert,
+			append([]any{from, min(from+chunk, n), n}, args...)...)
 		if err != nil {
-			return fmt.Errorf("add finished events: %w", err)
+			return fmt.Errorf("add events: %w", err)
 		}
 		if _, err := db.Exec(`PRAGMA wal_checkpoint(TRUNCATE)`); err != nil {
 			return err
 		}
 	}
+	if err := db.Close(); err != nil {
+		return err
+	}
+	syscall.Sync() // nothing is to be on its way to the disk while something is measured
 	return nil
 }
 

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 )
 
@@ -32,10 +31,7 @@ func memoryGroup(quick bool) *group {
 			waiting = h.file
 			began := time.Now()
 			events := pick(quick, 5_000, 1_000_000)
-			err = bulk(waiting, `INSERT INTO outbox (payload) VALUES (?)`, events, func(i int) []any {
-				return []any{string(stepEvent(int64(i+1), i%doorIncidents))}
-			})
-			syscall.Sync() // not on its way to the disk while something is measured
+			err = addWaiting(waiting, events, doorIncidents)
 			w.say("waiting: %s events added in %s", number(float64(events)), time.Since(began).Round(time.Second))
 			return err
 		},

@@ -45,7 +45,7 @@ func main() {
 	quick := flag.Bool("quick", false, "one round, with little of everything: shows that it works, and measures nothing")
 	agent := flag.String("agent", "", "measure the built agent `FILE` rather than build one, such as one that serves profiles")
 	list := flag.Bool("list", false, "name the groups and end")
-	keep := flag.String("dir", "", "keep databases and logs in `DIR`, on the disk to be measured (default: a temporary directory beside this source, removed at the end)")
+	keep := flag.String("dir", "", "keep databases and logs in `DIR`, on the disk to be measured (default: a temporary directory in the current one, removed at the end unless something failed)")
 	flag.Parse()
 	if *list {
 		for _, g := range groups(*quick) {
@@ -59,7 +59,7 @@ func main() {
 	}
 }
 
-func run(rounds int, only string, quick bool, dir, agent string) error {
+func run(rounds int, only string, quick bool, dir, agent string) (err error) {
 	chosen, err := regexp.Compile(only)
 	if err != nil {
 		return fmt.Errorf("-only: %w", err)
@@ -74,7 +74,11 @@ func run(rounds int, only string, quick bool, dir, agent string) error {
 		if dir, err = os.MkdirTemp(".", "run-"); err != nil {
 			return err
 		}
-		defer os.RemoveAll(dir)
+		defer func() {
+			if err == nil || ctx.Err() != nil { // else it is worth a look
+				os.RemoveAll(dir)
+			}
+		}()
 	}
 	if dir, err = filepath.Abs(dir); err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"iter"
 	"net"
 	"net/http"
 	"strconv"
@@ -215,6 +216,21 @@ func (s *sink) counted() (incidents, steps, disorder int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.incidents), s.steps, s.disorder
+}
+
+// keys are the idempotency keys of all steps that came.
+func (s *sink) keys() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for _, i := range s.incidents {
+			for key := range i.seen {
+				if !yield(key) {
+					return
+				}
+			}
+		}
+	}
 }
 
 func (s *sink) declare(body []byte) (int, []byte) {

@@ -1,5 +1,5 @@
-// hello is the least that a server with the agent's router can be: what a start costs at best. With -file it also writes
-// 4 KiB of each POST to that file and waits for the disk: what a durable answer costs at best.
+// hello is the least that a server with the agent's router can be: what a start and an answer cost at best. With -file it
+// writes 4 KiB to that file for each POST and waits for the disk: what a durable answer costs at best, one at a time.
 package main
 
 import (
@@ -34,23 +34,24 @@ func main() {
 func run(addr, file string) error {
 	router := httprouter.New()
 	router.GET("/healthz", func(w http.ResponseWriter, _ *http.Request, _ httprouter.Params) { fmt.Fprintln(w, "ok") })
+	write := func() error { return nil }
 	if file != "" {
-		write, err := writer(file)
-		if err != nil {
+		var err error
+		if write, err = writer(file); err != nil {
 			return err
 		}
-		router.POST("/v1/events", func(w http.ResponseWriter, r *http.Request, _ httprouter.Params) {
-			if _, err := io.Copy(io.Discard, r.Body); err != nil {
-				http.Error(w, err.Error(), http.StatusBadRequest)
-				return
-			}
-			if err := write(); err != nil {
-				http.Error(w, err.Error(), http.StatusServiceUnavailable)
-				return
-			}
-			w.WriteHeader(http.StatusAccepted)
-		})
 	}
+	router.POST("/v1/events", func(w http.ResponseWriter, r *http.Request, _ httprouter.Params) {
+		if _, err := io.Copy(io.Discard, r.Body); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		if err := write(); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		w.WriteHeader(http.StatusAccepted)
+	})
 	return http.ListenAndServe(addr, router)
 }
 
