@@ -68,6 +68,9 @@ func (a *Agent) beat(ctx context.Context, c *Config, h *heart) {
 
 // ailing says what has been stuck or dead for so long that people have to be told; nothing if all is well.
 func (a *Agent) ailing(ctx context.Context, h *heart) (string, error) {
+	if err := a.st.Damaged(); err != nil {
+		return err.Error(), nil
+	}
 	now := a.now()
 	heads, _, err := a.st.Heads(ctx)
 	if err != nil {

@@ -127,7 +127,9 @@ func (i *inbound) cantWrite() string {
 // notReady are the reasons why GET /readyz answers 503.
 func (a *Agent) notReady() []string {
 	var why []string
-	if s := a.in.cantWrite(); s != "" {
+	if err := a.st.Damaged(); err != nil {
+		why = append(why, err.Error()) // whether the last write failed of it or a read found it
+	} else if s := a.in.cantWrite(); s != "" {
 		why = append(why, s)
 	}
 	why = append(why, a.up.refusals()...)

@@ -14,6 +14,7 @@ var (
 	ErrInUse    = errors.New("database in use")
 	ErrNewer    = errors.New("database newer than this program")
 	ErrOlder    = errors.New("database older than this program")
+	ErrDamaged  = errors.New("database damaged")
 	ErrForeign  = errors.New("not a database of tigerops-incidentio")
 	ErrStale    = errors.New("row has moved on")
 	ErrNotFound = errors.New("no such row")

@@ -227,19 +227,7 @@ func (s *Store) Backup(ctx context.Context, path string) error {
 	}
 	defer db.Close()
 	if err := vacuumInto(ctx, db, path, sharing{mode: 0o600, gid: -1}); err != nil {
-		return fmt.Errorf("copying the database to %s: %w", path, err)
+		return s.sound(fmt.Errorf("copying the database to %s: %w", path, err))
 	}
 	return nil
-}
-
-// Check reads the whole file and answers with what is wrong in it.
-func (s *Store) Check(ctx context.Context) error {
-	found, err := all(ctx, s, "checking the database", func(line *string) []any { return []any{line} }, `PRAGMA integrity_check(20)`)
-	if err != nil {
-		return err
-	}
-	if len(found) == 1 && found[0] == "ok" {
-		return nil
-	}
-	return fmt.Errorf("the database is damaged: %s", strings.Join(found, "; "))
 }

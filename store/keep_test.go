@@ -128,28 +128,6 @@ func TestABackupIsWholeAndOverwritesNothing(t *testing.T) {
 	ok(t, restored.Check(ctx))
 }
 
-func TestCheckFindsDamage(t *testing.T) {
-	t.Parallel()
-	o := ready(t)
-	s := open(t, o)
-	var payloads [][]byte
-	for i := range 500 {
-		payloads = append(payloads, event(fmt.Sprint("e", i), fmt.Sprint("TIG-", i)))
-	}
-	insert(t, s, payloads...)
-	ok(t, s.Check(ctx))
-	ok(t, s.Close())
-	b := []byte(bytesOf(t, o.Path))
-	for at := len(b) - 8000; at < len(b); at++ {
-		b[at] ^= 0x5a
-	}
-	ok(t, os.WriteFile(o.Path, b, 0o600))
-	o.ReadOnly = true
-	if err := open(t, o).Check(ctx); err == nil {
-		t.Error("the damage went unseen")
-	}
-}
-
 func TestReadersCannotWrite(t *testing.T) {
 	t.Parallel()
 	s, _ := fresh(t)

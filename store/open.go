@@ -58,13 +58,15 @@ type Store struct {
 	hub        hub
 	litestream atomic.Bool
 	pruned     pruneMarks
+	health     health
 	closing    sync.Once
 	closed     error
 }
 
 // Open opens the database, creates or migrates it where that is this process's to do, and reads back its settings. It
 // answers ErrInUse to an owner where another owns the file, ErrNewer and ErrForeign for a file that is not this
-// program's (which stays as it is, byte for byte), and ErrOlder where the schema is old and somebody else's to migrate.
+// program's (which stays as it is, byte for byte), ErrDamaged for one that is damaged, and ErrOlder where the schema is
+// old and somebody else's to migrate.
 func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
@@ -103,12 +105,16 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 		return s, s.openReaders(ctx)
 	}
 	if err := s.prepare(ctx, version, latest); err != nil {
-		return nil, err
+		return nil, s.sound(err)
 	}
 	if err := s.openWriter(ctx); err != nil {
-		return nil, err
+		return nil, s.sound(err)
 	}
-	return s, s.openReaders(ctx)
+	if err := s.openReaders(ctx); err != nil {
+		return nil, s.sound(err)
+	}
+	s.health.opened = true
+	return s, nil
 }
 
 // prepare takes the ownership where it is wanted and brings the file to the latest version.
@@ -146,6 +152,11 @@ func (s *Store) prepare(ctx context.Context, version, latest int) (err error) {
 	}
 	if err := s.sharing.share(s.o.Path, s.o.Path+"-wal", s.o.Path+"-shm", s.o.Path+".lock"); err != nil {
 		return err
+	}
+	if version != absent {
+		if err := s.checkAtStart(ctx); err != nil {
+			return err
+		}
 	}
 	if version < latest {
 		return s.o.migrate(ctx, s.sharing, version, latest)

@@ -136,6 +136,9 @@ func (s *Store) Status(ctx context.Context) (st Status, err error) {
 	if troubles != "" {
 		st.Troubles = strings.Split(troubles, "\n")
 	}
+	if note := s.noted(); note != "" {
+		st.Troubles = append(st.Troubles, note)
+	}
 	st.Links, err = all(ctx, s, "reading the ties", (*Sync).fields, syncRow+` WHERE tigerops_incident_id IN (
 			SELECT tigerops_incident_id FROM link WHERE closed = 0
 			UNION ALL SELECT * FROM (SELECT tigerops_incident_id FROM link WHERE closed = 1 ORDER BY updated_at DESC LIMIT ?))

@@ -31,11 +31,17 @@ func peek(ctx context.Context, driver, path string, latest int) (version int, er
 	if !info.Mode().IsRegular() {
 		return 0, fmt.Errorf("%s is no regular file: name another database: %w", path, ErrForeign)
 	}
+	wal, err := os.Stat(path + "-wal")
+	inFile := err != nil || wal.Size() == 0
 	if info.Size() == 0 {
+		if !inFile {
+			// SQLite would throw the WAL away.
+			return 0, damagedError(path, "it is empty, and there is a WAL beside it")
+		}
 		return absent, nil
 	}
 	settings := url.Values{"mode": {"ro"}, "_busy_timeout": {strconv.FormatInt(busyTimeout.Milliseconds(), 10)}}
-	if wal, err := os.Stat(path + "-wal"); err != nil || wal.Size() == 0 {
+	if inFile {
 		// All is in the file. Immutable leaves no -wal and -shm beside a file that is refused.
 		settings.Set("immutable", "1")
 	}
@@ -50,7 +56,12 @@ func peek(ctx context.Context, driver, path string, latest int) (version int, er
 		FROM pragma_application_id a, pragma_user_version v`).Scan(&application, &version, &tables)
 	switch {
 	case code(err)&0xff == sqlite3.SQLITE_NOTADB:
+		if _, err := os.Stat(path + ".lock"); err == nil { // it was the agent's once
+			return 0, damagedError(path, "its beginning is not a database's")
+		}
 		return 0, fmt.Errorf("%s is no SQLite file: name another database: %w", path, ErrForeign)
+	case tellsDamage(err):
+		return 0, damagedError(path, sqliteWords(err))
 	case err != nil:
 		return 0, fmt.Errorf("looking at %s: %w", path, err)
 	case application == 0 && version == 0 && tables == 0:

@@ -14,7 +14,7 @@ func (s *Store) read(query string) (*sql.Stmt, error) {
 	}
 	st, err := s.readDB.PrepareContext(context.Background(), query)
 	if err != nil {
-		return nil, err
+		return nil, s.sound(err)
 	}
 	if first, loaded := s.stmts.LoadOrStore(query, st); loaded {
 		st.Close()
@@ -38,7 +38,7 @@ func (s *Store) one(ctx context.Context, what, query string, args []any, dest ..
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("%s: %w", what, err)
+		return false, fmt.Errorf("%s: %w", what, s.sound(err))
 	}
 	return true, nil
 }
@@ -51,7 +51,7 @@ func all[T any](ctx context.Context, s *Store, what string, fields func(*T) []an
 	}
 	rows, err := st.QueryContext(ctx, args...)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", what, err)
+		return nil, fmt.Errorf("%s: %w", what, s.sound(err))
 	}
 	defer rows.Close()
 	var out []T
@@ -63,7 +63,7 @@ func all[T any](ctx context.Context, s *Store, what string, fields func(*T) []an
 		out = append(out, t)
 	}
 	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("%s: %w", what, err)
+		return nil, fmt.Errorf("%s: %w", what, s.sound(err))
 	}
 	return out, nil
 }
@@ -73,7 +73,10 @@ func (s *Store) write(ctx context.Context, why string, size int, run func(*tx) e
 	if s.writer == nil {
 		return fmt.Errorf("%s: %w", why, ErrReadOnly)
 	}
-	return s.writer.do(ctx, why, size, run)
+	if err := s.Damaged(); err != nil {
+		return fmt.Errorf("%s: %w", why, err)
+	}
+	return s.sound(s.writer.do(ctx, why, size, run))
 }
 
 // between runs fn on the write connection between two transactions.
@@ -81,5 +84,8 @@ func (s *Store) between(ctx context.Context, why string, fn func(*tx) error) err
 	if s.writer == nil {
 		return fmt.Errorf("%s: %w", why, ErrReadOnly)
 	}
-	return s.writer.between(ctx, why, fn)
+	if err := s.Damaged(); err != nil {
+		return fmt.Errorf("%s: %w", why, err)
+	}
+	return s.sound(s.writer.between(ctx, why, fn))
 }
