@@ -267,7 +267,10 @@ func TestREADMEFiguresAreTheCodes(t *testing.T) {
 		{"agent/directory.go", "directoryFor = 10 * time.Minute", "the account's settings, every 10 minutes"},
 		{"store/keep.go", "Memory = 180 * 24 * time.Hour", "kept for 180 days more"},
 		{"webhook/gate.go", "maxBody = 1 << 20", "up to 1 MiB"},
-		{"packaging/litestream.yml", "sync-interval: 1s", "(1 s in that file)"},
+		{"packaging/litestream.yml", "monitor-interval: 500ms", "at most 1 s and the time of an upload"},
+		{"packaging/litestream.yml", "sync-interval: 500ms", "at most 1 s and the time of an upload"},
+		{"store/keep.go", "litestreamPages = 128 << 10", "until the WAL has grown to half a GiB"},
+		{"store/damage.go", "checkWithin = time.Second", "looks through the file for a second at most"},
 	} {
 		if !strings.Contains(strings.Join(strings.Fields(string(must(os.ReadFile(f.file)))), " "), f.code) {
 			t.Errorf("%s has no %q, which the README goes by: %q", f.file, f.code, f.says)

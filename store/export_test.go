@@ -15,6 +15,12 @@ func (o Options) WithMigrations(migrations fs.FS) Options { o.migrations = migra
 // WithPatience waits so long for a holder of the file that may be migrating it.
 func (o Options) WithPatience(d time.Duration) Options { o.patience = d; return o }
 
+// WithPages sets how many pages of the WAL a reader may keep from the file, and Litestream may leave in it.
+func (o Options) WithPages(held, litestream int64) Options {
+	o.heldPages, o.litestreamPages = held, litestream
+	return o
+}
+
 // Busy runs a member in the writer's queue that blocks it until release is closed, so that what comes behind waits
 // for one batch. begun is closed once it runs.
 func (s *Store) Busy(begun chan<- struct{}, release <-chan struct{}) {

@@ -181,19 +181,37 @@ func (s *Store) Probe(ctx context.Context) error {
 	return s.write(ctx, "probing the database", 0, func(t *tx) error { return t.setMeta("probed_at", t.now) })
 }
 
-// Checkpoint moves the WAL's pages into the file as far as readers allow, and lets SQLite keep its statistics. With
-// Litestream beside it, the checkpoint is left to Litestream.
+// Bounds of the WAL in pages of 4 KiB. Litestream forces a checkpoint at 121,359 pages of its own accord: a longer WAL
+// means that it does not run any more. A reader that keeps more than heldPages from the file has been forgotten.
+const (
+	litestreamPages = 128 << 10
+	heldPages       = 16 << 10
+)
+
+// Checkpoint moves the WAL's pages into the file as far as readers allow. With Litestream beside it, the checkpoint is
+// left to Litestream, until the WAL is longer than Litestream would ever let it grow.
 func (s *Store) Checkpoint(ctx context.Context) error {
 	if s.writer == nil {
 		return fmt.Errorf("moving the WAL into the file: %w", ErrReadOnly)
 	}
-	if err := s.lookForLitestream(ctx); err != nil || s.litestream.Load() {
+	if err := s.lookForLitestream(ctx); err != nil {
 		return err
 	}
 	return s.between(ctx, "moving the WAL into the file", func(t *tx) error {
 		var busy, log, moved int64
-		_, err := t.row("PRAGMA wal_checkpoint(PASSIVE)", nil, &busy, &log, &moved)
-		return err
+		if s.litestream.Load() {
+			if _, err := t.row("PRAGMA wal_checkpoint(NOOP)", nil, &busy, &log, &moved); err != nil || log < s.o.litestreamPages {
+				return err
+			}
+			s.o.Logger.Warn("Litestream leaves the WAL to grow, so the agent moves it into the file: does it run?", "wal_pages", log)
+		}
+		if _, err := t.row("PRAGMA wal_checkpoint(PASSIVE)", nil, &busy, &log, &moved); err != nil {
+			return err
+		}
+		if log-moved > s.o.heldPages {
+			return fmt.Errorf("%d MiB of the WAL are kept from the file: somebody has a transaction open, often a forgotten sqlite3", (log-moved)>>8)
+		}
+		return nil
 	})
 }
 

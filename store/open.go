@@ -41,9 +41,10 @@ type Options struct {
 	Version string
 	Logger  *slog.Logger // nil: slog.Default()
 
-	driver     string // of database/sql; tests make one that fails
-	migrations fs.FS
-	patience   time.Duration // instead of migrationPatience
+	driver                     string // of database/sql; tests make one that fails
+	migrations                 fs.FS
+	patience                   time.Duration // instead of migrationPatience
+	heldPages, litestreamPages int64         // instead of the constants
 }
 
 // Store is the open database. Its methods may be used from any goroutine.
@@ -79,6 +80,9 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	}
 	if o.patience == 0 {
 		o.patience = migrationPatience
+	}
+	if o.heldPages == 0 {
+		o.heldPages, o.litestreamPages = heldPages, litestreamPages
 	}
 	o.Path = followLinks(o.Path)
 	latest, err := latestVersion(o.migrations)

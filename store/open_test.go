@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"bytes"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -373,6 +374,45 @@ func TestCheckpointsAreSteadyAndLeftToLitestreamWhereItIs(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestAWALThatLitestreamLeavesToGrowIsMovedInTheEnd(t *testing.T) {
+	t.Parallel()
+	log := &logged{}
+	o := ready(t).WithPages(1<<20, 500)
+	o.Logger = log.logger()
+	s := open(t, o)
+	exec(t, stranger(t, o.Path), "CREATE TABLE _litestream_seq (id INTEGER PRIMARY KEY, seq INTEGER)")
+	ok(t, s.Checkpoint(ctx))
+	var most int64
+	for i := range 200 {
+		insert(t, s, append(event(fmt.Sprint("e", i), "TIG-1"), bytes.Repeat([]byte(" "), 100_000)...))
+		ok(t, s.Checkpoint(ctx)) // as once a minute
+		most = max(most, must[fs.FileInfo](t)(os.Stat(o.Path+"-wal")).Size())
+	}
+	if most < 450*4096 || most > 600*4096 {
+		t.Errorf("the WAL grew to %d pages, want about the 500 at which it is moved", most/4096)
+	}
+	if log.count("does it run?") == 0 {
+		t.Error("the log says nothing of it")
+	}
+}
+
+func TestAReaderThatKeepsTheWALFromTheFileIsTold(t *testing.T) {
+	t.Parallel()
+	o := ready(t).WithPages(100, 1<<20)
+	s := open(t, o)
+	forgotten := must[*sql.Tx](t)(stranger(t, o.Path).Begin())
+	var n int
+	ok(t, forgotten.QueryRow("SELECT count(*) FROM outbox").Scan(&n))
+	for i := range 20 {
+		insert(t, s, append(event(fmt.Sprint("e", i), "TIG-1"), bytes.Repeat([]byte(" "), 100_000)...))
+	}
+	if err := s.Checkpoint(ctx); err == nil || !strings.Contains(err.Error(), "somebody has a transaction open") {
+		t.Errorf("got %v", err)
+	}
+	ok(t, forgotten.Rollback())
+	ok(t, s.Checkpoint(ctx))
 }
 
 // filesBeside reads all files whose names begin with the database's, none of which may be open in this process.
