@@ -90,8 +90,9 @@ type rig struct {
 	sim      *simulator.Simulator
 	server   *httptest.Server
 	env      map[string]string
-	webhooks string // the webhook port's URL
-	local    string // the local listener's URL
+	webhooks string   // the webhook port's URL
+	local    string   // the local listener's URL
+	program  []string // what start runs; nil: the agent as this user
 
 	mu   sync.Mutex
 	cmd  *exec.Cmd
@@ -198,8 +199,12 @@ func (r *rig) environ() []string {
 // start runs the agent and waits until it is ready.
 func (r *rig) start() {
 	r.t.Helper()
-	cmd := exec.Command(binary, "run", "--config", filepath.Join(r.dir, "config.yaml"))
-	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = r.dir, r.environ(), r.log, r.log
+	program := r.program
+	if program == nil {
+		program = []string{binary, "run", "--config", filepath.Join(r.dir, "config.yaml")}
+	}
+	cmd := exec.Command(program[0], program[1:]...)
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = filepath.Dir(r.env["AGENT_DB"]), r.environ(), r.log, r.log
 	if err := cmd.Start(); err != nil {
 		r.t.Fatal(err)
 	}

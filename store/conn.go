@@ -36,7 +36,6 @@ func writerDSN(path string) string {
 	return dsn(path, url.Values{
 		"mode":          {"rw"}, // the file is made beforehand, with the right mode
 		"_busy_timeout": {strconv.FormatInt(busyTimeout.Milliseconds(), 10)},
-		"_auto_vacuum":  {"INCREMENTAL"}, // only takes on a new file
 		"_journal_mode": {"WAL"},
 		"_synchronous":  {"FULL"},
 		"_txlock":       {"immediate"},
@@ -48,6 +47,10 @@ func writerDSN(path string) string {
 		},
 	})
 }
+
+// newFileDSN is the writer's for a file that has nothing in it yet, when alone auto_vacuum can be chosen. On any other
+// that setting is a write, which a full disk refuses.
+func newFileDSN(path string) string { return writerDSN(path) + "&_auto_vacuum=INCREMENTAL" }
 
 func readerDSN(path string) string {
 	return dsn(path, url.Values{

@@ -27,7 +27,11 @@ func latestVersion(migrations fs.FS) (int, error) {
 
 // migrate brings the file to the latest version. The caller owns the file. One that holds data is copied first.
 func (o Options) migrate(ctx context.Context, s sharing, from, latest int) error {
-	db, err := sql.Open(o.driver, writerDSN(o.Path))
+	file := writerDSN(o.Path)
+	if from == absent {
+		file = newFileDSN(o.Path)
+	}
+	db, err := sql.Open(o.driver, file)
 	if err != nil {
 		return err
 	}

@@ -376,6 +376,21 @@ func TestCheckpointsAreSteadyAndLeftToLitestreamWhereItIs(t *testing.T) {
 	}
 }
 
+// A full disk would refuse it, and then nothing could be read or checkpointed any more.
+func TestOpeningAFileThatIsThereWritesNothing(t *testing.T) {
+	t.Parallel()
+	o := ready(t)
+	s := open(t, o)
+	insert(t, s, event("a", "TIG-1"))
+	c := must[*sql.Conn](t)(stranger(t, o.Path).Conn(ctx)) // data_version tells of other connections than its own
+	defer c.Close()
+	version := func() (v int64) { ok(t, c.QueryRowContext(ctx, "PRAGMA data_version").Scan(&v)); return v }
+	before := version()
+	o.Owner = false
+	ok(t, open(t, o).Close())
+	equal(t, "data_version", version(), before)
+}
+
 func TestAWALThatLitestreamLeavesToGrowIsMovedInTheEnd(t *testing.T) {
 	t.Parallel()
 	log := &logged{}
