@@ -302,8 +302,11 @@ func (p *planner) who() string {
 // apart; 0 is the only one.
 func (p *planner) reference(part int) string { return eventMark(p.in.Event.ID, part) }
 
+// markOpens begins every such mark, and no title that a person thinks of.
+const markOpens = "(TigerOps "
+
 func eventMark(eventID string, part int) string {
-	text := "(TigerOps " + Reference(eventID)
+	text := markOpens + Reference(eventID)
 	if part > 0 {
 		text += "/" + number(float64(part))
 	}
