@@ -211,7 +211,7 @@ func (d *drainer) setHeadLocked(key string, h store.Head, ok bool) {
 		l.tries, l.lastTry = 0, time.Time{}
 	}
 	if fresh || moved {
-		l.due = h.NextAttempt
+		l.due = h.Due(time.Now())
 		if fresh && l.priority == priorityCritical {
 			d.a.up.hurry()
 		}
@@ -313,7 +313,7 @@ func (d *drainer) work(ctx, inFlight context.Context, l *lane) {
 		same := ok && h.OutboxID == l.head.OutboxID
 		l.busy = false
 		l.scope = v.scope
-		due := h.NextAttempt
+		due := h.Due(time.Now())
 		if same && v.retryAt.After(due) {
 			due = v.retryAt
 		}
@@ -322,7 +322,7 @@ func (d *drainer) work(ctx, inFlight context.Context, l *lane) {
 		} else {
 			d.setHeadLocked(key, h, ok)
 		}
-		again := ok && !same && h.State == "pending" && !h.NextAttempt.After(time.Now()) && ctx.Err() == nil &&
+		again := ok && !same && h.State == "pending" && !due.After(time.Now()) && ctx.Err() == nil &&
 			(d.ready.Len() == 0 || d.ready.lanes[0] == l)
 		if again {
 			if okNow, _ := d.a.up.usable(); okNow && d.a.up.room(scopeKey, l.priority <= priorityUrgent, time.Now()) == 0 {

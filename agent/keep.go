@@ -18,6 +18,8 @@ const (
 	vacuumPages = 256
 	// probeAgain is how often a write is tried after one failed, until one succeeds (contract section 6).
 	probeAgain = time.Second
+	// setBackBy is by how much the clock has to be set back for what was put off by the old one to be due at once.
+	setBackBy = 10 * time.Second
 	// rereadEvery is how often secrets are read again while incident.io refuses the key.
 	rereadEvery = 15 * time.Second
 )
@@ -27,7 +29,9 @@ const (
 func (a *Agent) keepLoop(ctx context.Context) error {
 	next, reread, probed := time.Now().Add(keepEvery), time.Time{}, time.Time{}
 	doubt := false
+	clock := a.readClock()
 	for {
+		clock = a.watchClock(ctx, clock)
 		wait, watch := time.Until(next), a.up.watch()
 		a.noteTroubles(ctx)
 		if doubt = doubt || a.in.cantWrite() != ""; doubt {
@@ -62,6 +66,28 @@ func (a *Agent) keepLoop(ctx context.Context) error {
 			next = time.Now().Add(keepEvery)
 		}
 	}
+}
+
+// reading is the time by a clock that nobody sets, and by the one that people read.
+type reading struct{ steady, wall time.Time }
+
+func (a *Agent) readClock() reading { return reading{time.Now(), a.now().Round(0)} }
+
+// watchClock notices that the clock was set back since an earlier reading: what was put off until a time of the old clock
+// would wait for as much longer. Set forward, it only makes things due early.
+func (a *Agent) watchClock(ctx context.Context, was reading) reading {
+	now := a.readClock()
+	back := now.steady.Sub(was.steady) - now.wall.Sub(was.wall)
+	if back < setBackBy {
+		return now
+	}
+	a.log.Warn("the clock was set back, so what was put off is due now", "by", back.Round(time.Second).String())
+	a.drain.allDue()
+	if err := a.st.PushesDue(ctx); err != nil {
+		a.failing("make changes due", err)
+	}
+	poke(a.wakePush)
+	return now
 }
 
 // keepOnce removes finished rows past their retention, gives free pages back, and checkpoints, each in small steps.

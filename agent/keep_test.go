@@ -81,6 +81,52 @@ func TestRetentionRemovesWhatIsOverAndSparesTheRest(t *testing.T) {
 	}
 }
 
+func TestAClockThatStepsHoldsNothingUpAndForgetsNothing(t *testing.T) {
+	t.Parallel()
+	event := []byte(`{"id":"e1","type":"incident.created","incident":{"id":"TIG-1","title":"Slow","severity":"critical"}}`)
+	put := func(w *world) store.Head {
+		w.Helper()
+		row := must(w.a.st.InsertEvents(w.ctx, [][]byte{event}))(w)[0]
+		must(w.a.st.Commit(w.ctx, store.Commit{Why: "test", Defer: &store.Defer{OutboxID: row.ID, Attempts: 1, Next: time.Now().Add(time.Hour)}}))(w)
+		h, _, err := w.a.st.Head(w.ctx, "TIG-1")
+		w.ok(err)
+		w.a.drain.setHeadLocked(h.Lane, h, true)
+		return h
+	}
+	t.Run("back", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t, worldOptions{})
+		put(w)
+		was := w.a.readClock()
+		if w.a.watchClock(w.ctx, was); w.a.drain.later.Len() != 1 {
+			t.Fatal("a lane that backed off is due although nobody set the clock")
+		}
+		w.a.now = func() time.Time { return time.Now().UTC().Add(-59 * time.Minute) }
+		if w.a.watchClock(w.ctx, was); w.a.drain.ready.Len() != 1 {
+			t.Error("a lane that backed off waits for the time of the old clock")
+		}
+	})
+	t.Run("forward", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t, worldOptions{})
+		put(w)
+		over := must(w.a.st.InsertEvents(w.ctx, [][]byte{[]byte(`{"id":"over","type":"slo.breached"}`)}))(w)[0]
+		must(w.a.st.Commit(w.ctx, store.Commit{Why: "test", Finish: &store.Finish{OutboxID: over.ID, State: store.Done}}))(w)
+		was := w.a.readClock()
+		w.a.now = func() time.Time { return time.Now().UTC().AddDate(0, 6, 0) }
+		w.a.watchClock(w.ctx, was)
+		w.ok(w.a.keepOnce(w.ctx))
+		if h, ok, err := w.a.st.Head(w.ctx, "TIG-1"); err != nil || !ok || h.State != store.Pending {
+			t.Errorf("the event that waits: %+v %v %v", h, ok, err)
+		}
+		for _, again := range []string{string(event), `{"id":"over","type":"slo.breached"}`} {
+			if in := must(w.a.st.InsertEvents(w.ctx, [][]byte{[]byte(again)}))(w); !in[0].Duplicate {
+				t.Errorf("%s is taken for a new event", again)
+			}
+		}
+	})
+}
+
 // Secrets from files are read again while incident.io refuses the key, and a new key ends the refusal.
 func TestARefusedKeyIsReadAgain(t *testing.T) {
 	t.Parallel()

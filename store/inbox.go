@@ -39,7 +39,8 @@ func (s *Store) Inbox(ctx context.Context, q InboxQuery) ([]InboxEntry, error) {
 		where, args = where+` AND i.state = ?`, append(args, q.State)
 	}
 	if q.Due {
-		where += ` AND i.next_attempt_at <= ? AND NOT EXISTS (SELECT 1 FROM inbox e INDEXED BY inbox_pending_incident
+		// What came while the clock was ahead is due, too: see Head.Due.
+		where += ` AND (i.next_attempt_at <= ?2 OR i.created_at > ?2 AND i.next_attempt_at >= i.created_at) AND NOT EXISTS (SELECT 1 FROM inbox e INDEXED BY inbox_pending_incident
 			WHERE e.tigerops_incident_id = i.tigerops_incident_id AND e.state = 'pending' AND e.id < i.id)`
 		args = append(args, formatTime(time.Now()))
 	}
@@ -153,6 +154,15 @@ func (s *Store) RetryInbox(ctx context.Context, ids ...int64) (changed int, err 
 		return nil
 	})
 	return changed, err
+}
+
+// PushesDue makes all changes due that were put off.
+func (s *Store) PushesDue(ctx context.Context) error {
+	return s.write(ctx, "making changes due", 0, func(t *tx) error {
+		t.topics.add(TopicInbox)
+		_, err := t.exec(`UPDATE inbox SET next_attempt_at = ?1 WHERE state = 'pending' AND next_attempt_at > ?1`, t.now)
+		return err
+	})
 }
 
 // PushDefer counts an attempt to push a pending change and says when the next one is due.

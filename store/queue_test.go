@@ -226,3 +226,34 @@ func TestChangedWakesWhoeverWaits(t *testing.T) {
 	}
 	eventually(t, func() bool { return closed(hooks) })
 }
+
+// What came while the clock was ahead does not wait until that time has come.
+func TestWhatCameWhileTheClockWasAheadIsDue(t *testing.T) {
+	t.Parallel()
+	s, db := fresh(t)
+	ahead := time.Now().Add(24 * time.Hour)
+	at := ahead.UTC().Format(store.TimeLayout)
+	exec(t, db, `INSERT INTO outbox (payload, created_at, next_attempt_at) VALUES (?1, ?2, ?2)`, string(event("a", "TIG-1")), at)
+	h, _, err := s.Head(ctx, "TIG-1")
+	ok(t, err)
+	now := time.Now()
+	if !h.NextAttempt.After(now) || h.Due(now).After(now) {
+		t.Errorf("next attempt %v, due %v: want it due now, %v", h.NextAttempt, h.Due(now), now)
+	}
+	// Put off since, by the clock that is right, it waits.
+	next := now.Add(time.Minute).Truncate(time.Millisecond)
+	commit(t, s, store.Commit{Defer: &store.Defer{OutboxID: h.OutboxID, Attempts: 1, Next: next}})
+	h, _, err = s.Head(ctx, "TIG-1")
+	ok(t, err)
+	if !h.Due(now).Equal(next) {
+		t.Errorf("put off until %v it is due %v", next, h.Due(now))
+	}
+
+	due := func() int { return len(must[[]store.InboxEntry](t)(s.Inbox(ctx, store.InboxQuery{Due: true}))) }
+	exec(t, db, `INSERT INTO inbox (key, type, created_at, next_attempt_at, payload) VALUES ('k', 'x', ?1, ?1, '{}')`, at)
+	equal(t, "changes due", due(), 1)
+	ok(t, s.PushDefer(ctx, 1, now.Add(time.Hour), "away"))
+	equal(t, "changes due once put off", due(), 0)
+	ok(t, s.PushesDue(ctx))
+	equal(t, "changes due once all are", due(), 1)
+}

@@ -66,6 +66,15 @@ type Head struct {
 	Attempts    int
 }
 
+// Due is when the head is to be tried. Where the clock was ahead when the event came and has been set back since, what
+// the row says by that clock counts no more.
+func (h *Head) Due(now time.Time) time.Time {
+	if h.CreatedAt.After(now) && !h.NextAttempt.Before(h.CreatedAt) {
+		return now
+	}
+	return h.NextAttempt
+}
+
 // Cursor is a place in the outbox's history: rows up to LastID and changes up to LastChange are known.
 type Cursor struct{ LastID, LastChange int64 }
 
