@@ -12,7 +12,8 @@ import (
 )
 
 // TestAnOutageLongerThanTheGiveUpAgeKillsNothing keeps incident.io away, refusing the key, or throttling for hours, in
-// virtual time: no age counts, few requests are made meanwhile, and everything goes out within a minute of its end.
+// virtual time: no age counts, few requests are made and few lines logged meanwhile, and everything goes out within a
+// minute of its end.
 func TestAnOutageLongerThanTheGiveUpAgeKillsNothing(t *testing.T) {
 	t.Parallel()
 	const away, giveUp, events = 2 * time.Hour, 20 * time.Minute, 20
@@ -29,7 +30,7 @@ func TestAnOutageLongerThanTheGiveUpAgeKillsNothing(t *testing.T) {
 				w := newVirtual(t, filepath.Join(dir, "agent.db"), func(c *agent.Config) { c.GiveUpAfter = giveUp })
 				w.start()
 				time.Sleep(time.Second)
-				before := w.sim.Counters().Requests
+				before, logged, warned := w.sim.Counters().Requests, w.lines.all.Load(), w.lines.warnings.Load()
 				if _, err := w.sim.Break(fault); err != nil {
 					t.Fatal(err)
 				}
@@ -38,6 +39,7 @@ func TestAnOutageLongerThanTheGiveUpAgeKillsNothing(t *testing.T) {
 				}
 				time.Sleep(away)
 				requests := w.sim.Counters().Requests - before
+				logged, warned = w.lines.all.Load()-logged, w.lines.warnings.Load()-warned
 				w.sim.Mend()
 				time.Sleep(time.Minute)
 				s, err := w.st.Status(t.Context())
@@ -59,7 +61,11 @@ func TestAnOutageLongerThanTheGiveUpAgeKillsNothing(t *testing.T) {
 				if requests > most {
 					t.Errorf("%d requests within %s, want %d at most", requests, away, most)
 				}
-				t.Logf("%d requests within %s", requests, away)
+				t.Logf("%d requests, %d log lines, %d of them warnings and errors, within %s", requests, logged, warned, away)
+				// Each kind of failure is told every 30 s at most, and each request once at most.
+				if most := 4 * int64(away/(30*time.Second)); warned > most || logged-warned > int64(requests)+most {
+					t.Errorf("%d log lines within %s, %d of them warnings and errors, for %d requests", logged, away, warned, requests)
+				}
 			})
 		})
 	}

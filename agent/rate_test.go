@@ -1,6 +1,7 @@
 package agent_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -87,15 +89,16 @@ func TestACriticalIncidentIsDeclaredWithinTwoSecondsOfABacklog(t *testing.T) {
 // has anything to do.
 type virtual struct {
 	testing.TB
-	sim *simulator.Simulator
-	a   *agent.Agent
-	st  *store.Store // a stranger's, beside the agent's
-	cfg agent.Config
+	sim   *simulator.Simulator
+	a     *agent.Agent
+	st    *store.Store // a stranger's, beside the agent's
+	cfg   agent.Config
+	lines *lines
 }
 
 func newVirtual(t testing.TB, db string, change func(*agent.Config)) *virtual {
 	t.Helper()
-	w := &virtual{TB: t, sim: simulator.New(simulator.Options{Key: theKey}), cfg: agent.Default()}
+	w := &virtual{TB: t, sim: simulator.New(simulator.Options{Key: theKey}), cfg: agent.Default(), lines: &lines{}}
 	t.Cleanup(func() { _ = w.sim.Close(context.Background()) })
 	w.cfg.APIKey, w.cfg.DB = agent.NewSecret(theKey), db
 	w.cfg.AlertSource = agent.AlertSource{ID: simulator.DefaultAlertSourceID, Token: agent.NewSecret(simulator.DefaultAlertSourceToken)}
@@ -103,7 +106,7 @@ func newVirtual(t testing.TB, db string, change func(*agent.Config)) *virtual {
 	change(&w.cfg)
 	var err error
 	w.a, err = agent.New(t.Context(), agent.Options{
-		Config: w.cfg, Version: "test", Log: slog.New(slog.DiscardHandler), HTTP: &http.Client{Transport: w.sim}, LocalListener: newDeaf(),
+		Config: w.cfg, Version: "test", Log: slog.New(slog.NewTextHandler(w.lines, nil)), HTTP: &http.Client{Transport: w.sim}, LocalListener: newDeaf(),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -113,6 +116,20 @@ func newVirtual(t testing.TB, db string, change func(*agent.Config)) *virtual {
 	}
 	t.Cleanup(func() { _ = w.st.Close() })
 	return w
+}
+
+// lines counts what is logged.
+type lines struct {
+	all      atomic.Int64
+	warnings atomic.Int64 // and errors
+}
+
+func (l *lines) Write(line []byte) (int, error) {
+	l.all.Add(1)
+	if !bytes.Contains(line, []byte("level=INFO")) {
+		l.warnings.Add(1)
+	}
+	return len(line), nil
 }
 
 // start runs the agent until the test ends.
