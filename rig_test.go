@@ -275,6 +275,11 @@ func (r *rig) run(stdin string, args ...string) (stdout, stderr string, status i
 // eventually waits for something to hold, asking again and again.
 func (r *rig) eventually(what string, holds func() bool) {
 	r.t.Helper()
+	eventually(r.t, what, holds)
+}
+
+func eventually(t testing.TB, what string, holds func() bool) {
+	t.Helper()
 	deadline := time.NewTimer(40 * time.Second)
 	defer deadline.Stop()
 	again := time.NewTicker(20 * time.Millisecond)
@@ -283,7 +288,7 @@ func (r *rig) eventually(what string, holds func() bool) {
 		select {
 		case <-again.C:
 		case <-deadline.C:
-			r.t.Fatalf("waited in vain: %s", what)
+			t.Fatalf("waited in vain: %s", what)
 		}
 	}
 }
