@@ -93,6 +93,7 @@ type rig struct {
 	webhooks string   // the webhook port's URL
 	local    string   // the local listener's URL
 	program  []string // what start runs; nil: the agent as this user
+	socket   *os.File // if set, the webhook port, handed over as the service manager does
 
 	mu   sync.Mutex
 	cmd  *exec.Cmd
@@ -205,6 +206,11 @@ func (r *rig) start() {
 	}
 	cmd := exec.Command(program[0], program[1:]...)
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = filepath.Dir(r.env["AGENT_DB"]), r.environ(), r.log, r.log
+	if r.socket != nil {
+		// The agent must find its own process id in the environment, which the shell knows before it becomes the agent.
+		cmd.Path, cmd.Args = "/bin/sh", append([]string{"sh", "-c", `LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" "$@"`}, cmd.Args...)
+		cmd.ExtraFiles = []*os.File{r.socket}
+	}
 	if err := cmd.Start(); err != nil {
 		r.t.Fatal(err)
 	}

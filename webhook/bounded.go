@@ -2,9 +2,11 @@ package webhook
 
 import (
 	"container/list"
+	"context"
 	"net"
 	"net/http"
 	"sync"
+	"time"
 )
 
 // bounded is a listener with at most max open connections. When it is full, the connection that has been without a request
@@ -15,8 +17,9 @@ type bounded struct {
 	max int
 
 	mu     sync.Mutex
-	free   sync.Cond // signalled when a connection may be had or the listener is closed
+	free   sync.Cond // signalled when a connection may be had, the listener is closed, or nobody is owed an answer any more
 	open   int
+	owed   int       // connections that were let in, or have begun to speak, and have not been heard yet
 	silent list.List // of *boundedConn without a request, longest first
 	closed bool
 }
@@ -32,6 +35,7 @@ type boundedConn struct {
 	net.Conn
 	in    *bounded
 	place *list.Element // in in.silent, nil while a request is under way
+	owed  bool
 	gone  bool
 }
 
@@ -51,22 +55,50 @@ func (b *bounded) Accept() (net.Conn, error) {
 		}
 		b.free.Wait()
 	}
-	if b.closed {
-		_ = conn.Close()
-		return nil, net.ErrClosed
-	}
+	// One that came just as the listener was closed is served still: nobody else can, where the service manager holds the
+	// port for the next process.
 	b.open++
 	c := &boundedConn{Conn: conn, in: b}
 	c.place = b.silent.PushBack(c)
+	c.owe(true)
 	return c, nil
 }
 
 func (b *bounded) Close() error {
 	b.mu.Lock()
+	again := b.closed
 	b.closed = true
 	b.free.Broadcast()
 	b.mu.Unlock()
+	if again {
+		return nil
+	}
 	return b.Listener.Close()
+}
+
+// hear waits, once the listener is closed and gives nobody away any more, until all who were let in have been heard: a
+// handler has their request, or they have gone. Who says nothing for that long is not waited for.
+func (b *bounded) hear(within time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	patient := true
+	timer := time.AfterFunc(within, func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		patient = false
+		b.free.Broadcast()
+	})
+	defer timer.Stop()
+	for b.owed > 0 && patient {
+		b.free.Wait()
+	}
+}
+
+// isClosed tells whether Close was called.
+func (b *bounded) isClosed() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.closed
 }
 
 // forget takes c out of the count; b.mu is held.
@@ -77,6 +109,7 @@ func (b *bounded) forget(c *boundedConn) {
 	c.gone = true
 	b.open--
 	c.busy()
+	c.owe(false)
 	b.free.Signal()
 }
 
@@ -85,6 +118,21 @@ func (c *boundedConn) busy() {
 	if c.place != nil {
 		c.in.silent.Remove(c.place)
 		c.place = nil
+	}
+}
+
+// owe says whether an answer is due of which no handler knows yet; c.in.mu is held.
+func (c *boundedConn) owe(owed bool) {
+	if c.owed == owed {
+		return
+	}
+	c.owed = owed
+	if owed {
+		c.in.owed++
+		return
+	}
+	if c.in.owed--; c.in.owed == 0 && c.in.closed {
+		c.in.free.Broadcast()
 	}
 }
 
@@ -107,8 +155,28 @@ func connState(conn net.Conn, state http.ConnState) {
 	case c.gone:
 	case state == http.StateActive:
 		c.busy()
+		c.owe(true)
 	case state == http.StateIdle && c.place == nil:
 		c.place = c.in.silent.PushBack(c)
 		c.in.free.Signal() // one who waits may have its place
 	}
+}
+
+// connKey is the context key of a request's connection.
+type connKey struct{}
+
+func withConn(ctx context.Context, conn net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, conn)
+}
+
+// heard notes that a request has come to its handler, which net/http then sees to its end.
+func heard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if c, ok := r.Context().Value(connKey{}).(*boundedConn); ok {
+			c.in.mu.Lock()
+			c.owe(false)
+			c.in.mu.Unlock()
+		}
+		next.ServeHTTP(w, r)
+	})
 }

@@ -21,6 +21,9 @@ const (
 	idleWithin          = 60 * time.Second
 	answerWithin        = maxWait + 30*time.Second // a long poll and the reading of its answer
 	maxHeaderBytes      = 16 << 10
+	// hearWithin is how long a stop waits for the requests of those who were let in. They have connected already, so it
+	// takes them a moment; whoever says nothing is not owed more.
+	hearWithin = time.Second
 )
 
 // Server runs a handler on a listener with bounds on time, header size and connections. The zero value of all fields but
@@ -35,6 +38,10 @@ type Server struct {
 
 	once sync.Once
 	http *http.Server
+
+	mu     sync.Mutex
+	in     *bounded      // nil before Serve
+	served chan struct{} // closed when Serve lets nobody in any more
 }
 
 // setUp makes the server at the first call of Serve or Shutdown.
@@ -43,7 +50,7 @@ func (s *Server) setUp() {
 		stop := make(chan struct{})
 		base := context.WithValue(context.Background(), stopKey{}, (<-chan struct{})(stop))
 		s.http = &http.Server{
-			Handler:           s.Handler,
+			Handler:           heard(s.Handler),
 			ReadHeaderTimeout: cmp.Or(s.HeaderWithin, defaultHeaderWithin),
 			ReadTimeout:       cmp.Or(s.BodyWithin, defaultBodyWithin),
 			WriteTimeout:      answerWithin,
@@ -51,6 +58,7 @@ func (s *Server) setUp() {
 			MaxHeaderBytes:    maxHeaderBytes,
 			ErrorLog:          log.New(newThrottle(logger(s.Log).With("port", s.Name)), "", 0),
 			BaseContext:       func(net.Listener) context.Context { return base },
+			ConnContext:       withConn,
 			ConnState:         connState,
 		}
 		s.http.RegisterOnShutdown(sync.OnceFunc(func() { close(stop) })) // each Shutdown calls it
@@ -69,18 +77,34 @@ func stopping(ctx context.Context) <-chan struct{} {
 // Serve answers on ln, which it owns, until Shutdown; it returns nil then.
 func (s *Server) Serve(ln net.Listener) error {
 	s.setUp()
-	err := s.http.Serve(newBounded(ln, cmp.Or(s.MaxConns, defaultMaxConns)))
-	if errors.Is(err, http.ErrServerClosed) {
+	in, served := newBounded(ln, cmp.Or(s.MaxConns, defaultMaxConns)), make(chan struct{})
+	s.mu.Lock()
+	s.in, s.served = in, served
+	s.mu.Unlock()
+	err := s.http.Serve(in)
+	close(served)
+	if errors.Is(err, http.ErrServerClosed) || in.isClosed() {
 		return nil
 	}
 	return fmt.Errorf("serve the %s port: %w", s.Name, err)
 }
 
-// Shutdown takes no more connections, ends long polls at once, and waits for what is under way until ctx ends; then it
-// closes what is left and gives ctx's error. It may be called before Serve and more than once.
+// Shutdown takes no more connections, answers those that it has, ends long polls at once, and waits for what is under way
+// until ctx ends; then it closes what is left and gives ctx's error. It may be called before Serve and more than once.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.setUp()
-	err := s.http.Shutdown(ctx)
+	s.mu.Lock()
+	in, served := s.in, s.served
+	s.mu.Unlock()
+	var err error
+	if in != nil {
+		// net/http drops the request of a connection that it has accepted but not read when its Shutdown begins. Where the
+		// service manager holds the port for the next process that request would be the only one a restart loses.
+		err = in.Close()
+		<-served
+		in.hear(hearWithin)
+	}
+	err = errors.Join(err, s.http.Shutdown(ctx))
 	if err == nil {
 		return nil
 	}

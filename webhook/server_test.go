@@ -181,6 +181,29 @@ func TestShutdown(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	t.Run("answers who is let in at the last moment", func(t *testing.T) {
+		t.Parallel()
+		ln, err := webhook.Listen(t.Context(), "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		late := &lateListener{Listener: ln, came: make(chan struct{}), closed: make(chan struct{})}
+		s := &webhook.Server{Name: "x", Handler: hello}
+		served := make(chan error, 1)
+		go func() { served <- s.Serve(late) }()
+		conn := dial(t, ln.Addr().String())
+		fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		<-late.came
+		if err := s.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if said := ended(t, conn); !strings.Contains(said, "hello") {
+			t.Errorf("the request was dropped: %q", said)
+		}
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	})
 	t.Run("closes what takes too long", func(t *testing.T) {
 		t.Parallel()
 		begun, finish := make(chan struct{}), make(chan struct{})
@@ -200,6 +223,26 @@ func TestShutdown(t *testing.T) {
 		ended(t, conn)
 		close(finish)
 	})
+}
+
+// lateListener gives its first connection away only once it is closed: a client that comes just as the server stops.
+type lateListener struct {
+	net.Listener
+	came, closed chan struct{}
+}
+
+func (l *lateListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err == nil {
+		close(l.came)
+		<-l.closed
+	}
+	return conn, err
+}
+
+func (l *lateListener) Close() error {
+	close(l.closed)
+	return l.Listener.Close()
 }
 
 func TestServerCutsOffWhoIsSlow(t *testing.T) {
