@@ -64,6 +64,7 @@ func TestBrowser(t *testing.T) {
 	p.seesBothSides()
 	p.canReadEverything()
 	p.clicks(retried, discarded)
+	p.tellsWhatWaitsForWhom()
 	p.followsAStory()
 	p.worksWithoutJavaScript()
 	p.refusesOtherSites()
@@ -176,7 +177,8 @@ func (p *person) clicks(retried, discarded string) {
 	b := p.b
 	b.open(p.local + "/")
 	b.click(b.the(`form[action="/outbox/` + retried + `/retry"] button`))
-	b.sees("[role=status].notice", "Event "+retried+" is due again.")
+	b.sees(".notice.good", "Event "+retried+" is due again.")
+	b.shot("retried")
 	p.eventually("it is delivered", func() bool { return p.state("retried") == "done|" })
 	b.sees("h1", "1 dead event")
 	if got := b.at(); got != p.local+"/" {
@@ -189,7 +191,7 @@ func (p *person) clicks(retried, discarded string) {
 	p.created("TIG-3", "Search is slow")
 	b.script(nil, `document.dispatchEvent(new Event("visibilitychange"))`)
 	b.click(b.the(form + "button"))
-	b.sees("[role=status].notice", "Event "+discarded+" is discarded.")
+	b.sees(".notice.good", "Event "+discarded+" is discarded.")
 	b.sees("#live", "Search is slow")
 	if got, want := p.state("discarded"), "skipped|done by hand in INC-2"; got != want {
 		p.t.Errorf("the event is %q, want %q", got, want)
@@ -205,6 +207,20 @@ func (p *person) clicks(retried, discarded string) {
 	if b.script(&same, `return window.same === true`); !same {
 		p.t.Error("the page was loaded anew, not updated")
 	}
+}
+
+// tellsWhatWaitsForWhom: an event behind a dead one is due, and yet not sent.
+func (p *person) tellsWhatWaitsForWhom() {
+	p.t.Helper()
+	row := p.dead("in the way", "TIG-2")
+	p.event(`{"id":"waits","type":"incident.updated","timestamp":"2026-11-23T02:06:00Z","incident":{"id":"TIG-2","root_cause":"A certificate ran out"}}`)
+	p.b.sees("section[aria-labelledby=h-wait]", "behind event "+row+", which is dead")
+	p.b.shot("waiting")
+	if out, _, _ := p.run("", "outbox", "list"); !strings.Contains(out, "-  behind event "+row+", which is dead") {
+		p.t.Errorf("outbox list does not say what the event waits for:\n%s", out)
+	}
+	p.b.click(p.b.the(`form[action="/outbox/` + row + `/retry"] button`))
+	p.settled()
 }
 
 // followsAStory from the overview: both directions on one time line, in order.
@@ -224,7 +240,7 @@ func (p *person) followsAStory() {
 		p.t.Errorf("the time line has the directions %q", ways)
 	}
 	b.sees(".story", "incident.status_changed")
-	b.sees(".story", "Rolled back")
+	b.sees(".story", "Rolled back (category live, incident.io status Monitoring")
 	b.click(b.the("nav a"))
 	b.sees("h1", "TigerOps and incident.io")
 }

@@ -7,8 +7,9 @@ import (
 
 // hours counts what happened in each of the last 24 hours since the start, for the charts of the status page.
 type hours struct {
-	mu   sync.Mutex
-	ring [24]hour
+	since time.Time // when counting began
+	mu    sync.Mutex
+	ring  [24]hour
 }
 
 type hour struct {

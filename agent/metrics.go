@@ -49,7 +49,7 @@ type metrics struct {
 }
 
 func newMetrics(a *Agent) *metrics {
-	m := &metrics{a: a, reg: prometheus.NewRegistry()}
+	m := &metrics{a: a, reg: prometheus.NewRegistry(), day: hours{since: time.Now()}}
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: metricPrefix + name, Help: help}, labels)
 		m.reg.MustRegister(c)

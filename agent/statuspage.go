@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/tigerops/tigerops-incidentio/mapping"
@@ -173,6 +172,7 @@ func (a *Agent) page(ctx context.Context) (webhook.Page, error) {
 	if ok, why := a.up.usable(); !ok {
 		p.Warnings = append(p.Warnings, webhook.PageWarning{Text: why, Mend: "Events wait and are sent when it is back."})
 	}
+	p.HoursSince = a.m.day.since
 	for _, h := range a.m.day.last() {
 		p.Hours = append(p.Hours, webhook.PageHour{Start: h.start, Delivered: h.delivered, Failed: h.failed, Changes: h.changes})
 	}
@@ -186,6 +186,7 @@ func (a *Agent) page(ctx context.Context) (webhook.Page, error) {
 	if p.Waiting, err = a.pageEvents(ctx, store.OutboxQuery{State: store.Pending, Limit: shownEvents}); err != nil {
 		return p, err
 	}
+	waitBehind(p.Waiting, p.Dead)
 	p.WaitingMore = max(s.Waiting+s.Parked-len(p.Waiting), 0)
 	return p, nil
 }
@@ -255,6 +256,17 @@ func (a *Agent) pageEvents(ctx context.Context, q store.OutboxQuery) ([]webhook.
 	return out, nil
 }
 
+// waitBehind says of events that wait for a dead one of their incident that they do: they are due and yet not sent.
+func waitBehind(waiting, dead []webhook.PageEvent) {
+	for i, w := range waiting {
+		for _, d := range dead {
+			if w.Incident != "" && w.Incident == d.Incident && w.ID > d.ID {
+				waiting[i].Reason, waiting[i].NextAttempt = fmt.Sprintf("behind event %d, which is dead", d.ID), time.Time{}
+			}
+		}
+	}
+}
+
 // storyPage gives the data of one incident's page.
 func (a *Agent) storyPage(ctx context.Context, id string) (webhook.Story, error) {
 	links, rows, err := a.incident(ctx, id)
@@ -289,7 +301,7 @@ func (a *Agent) storyPage(ctx context.Context, id string) (webhook.Story, error)
 	}
 	for _, r := range rows {
 		s.Lines = append(s.Lines, webhook.StoryLine{
-			At: r.At, Out: strings.HasPrefix(r.Direction, "TigerOps"), What: r.What, Detail: r.Detail, State: r.State,
+			At: r.At, Out: r.Direction == toIncidentIO, What: r.What, Detail: Detail(r), State: r.State,
 		})
 	}
 	return s, nil

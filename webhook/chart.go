@@ -13,7 +13,7 @@ const (
 type chart struct {
 	Width, Height int
 	Bars          []bar
-	Top           int    // what a full bar means
+	Most          int    // in an hour, which is a full bar; 0: nothing happened
 	Summary       string // what a reader who can't see it is told
 }
 
@@ -27,7 +27,7 @@ type bar struct {
 
 // newChart draws deliveries and failures, or the changes told to TigerOps if which is "changes".
 func newChart(hours []PageHour, which string) chart {
-	c := chart{Width: len(hours) * barStep, Height: chartHeight, Top: 1}
+	c := chart{Width: len(hours) * barStep, Height: chartHeight}
 	values := func(h PageHour) (good, bad int) {
 		if which == "changes" {
 			return h.Changes, 0
@@ -37,12 +37,12 @@ func newChart(hours []PageHour, which string) chart {
 	goods, bads := 0, 0
 	for _, h := range hours {
 		good, bad := values(h)
-		c.Top = max(c.Top, good+bad)
+		c.Most = max(c.Most, good+bad)
 		goods, bads = goods+good, bads+bad
 	}
 	for i, h := range hours {
 		good, bad := values(h)
-		b := bar{X: i * barStep, Width: barWidth, GoodH: scaled(good, c.Top), BadH: scaled(bad, c.Top)}
+		b := bar{X: i * barStep, Width: barWidth, GoodH: scaled(good, c.Most), BadH: scaled(bad, c.Most)}
 		b.GoodY = chartHeight - b.GoodH
 		b.BadY = b.GoodY - b.BadH
 		b.Label = fmt.Sprintf("%s UTC: %s", h.Start.UTC().Format("15:04"), chartWords(which, good, bad))
@@ -59,4 +59,4 @@ func chartWords(which string, good, bad int) string {
 	return fmt.Sprintf("%d delivered, %s", good, count(bad, "failed attempt", "failed attempts"))
 }
 
-func scaled(n, top int) float64 { return float64(n) / float64(top) * chartHeight }
+func scaled(n, most int) float64 { return float64(n) / float64(max(most, 1)) * chartHeight }

@@ -12,6 +12,8 @@ type Page struct {
 	Contacts []PageContact // last contact each way, in the order to show
 	Queue    PageQueue
 	Hours    []PageHour // the last day by hour, oldest first; fewer or none is fine
+	// HoursSince is when their counting began, which the page tells if it is less than a day ago.
+	HoursSince time.Time
 	// Incidents are the tied ones, those out of step first; More counts those beyond the ones given.
 	Incidents     []PageIncident
 	IncidentsMore int
@@ -44,6 +46,9 @@ func (p Page) DeadList() any { return deadList{Events: p.Dead, Now: p.Now} }
 func (s Story) DeadList() any {
 	return deadList{Events: s.Dead, Now: s.Now, From: s.Incident.TigerOpsID}
 }
+
+// Young tells whether the counts of the charts are of less than a day.
+func (p Page) Young() bool { return p.Now.Sub(p.HoursSince) < 23*time.Hour }
 
 // PageWarning is something that a person should look at.
 type PageWarning struct {
@@ -119,5 +124,4 @@ type StoryLine struct {
 	What   string // "incident.update", "incident.status_changed"
 	Detail string // what it said, or what went wrong; may be empty
 	State  string // done, pending, dead, applied, rejected, …
-	By     string // who did it, may be empty
 }

@@ -46,7 +46,11 @@ func (a *app) outboxListCommand() *cobra.Command {
 				if asJSON {
 					return a.printJSON(eventsJSON(events))
 				}
-				a.listEvents(events, time.Now())
+				waits, err := behind(cmd.Context(), d, events)
+				if err != nil {
+					return err
+				}
+				a.listEvents(events, waits, time.Now())
 				a.bounded(len(events), q.Limit)
 				return nil
 			})
@@ -153,12 +157,38 @@ func (a *app) wouldTouch(ctx context.Context, d *agent.Desk, ids []int64, what s
 	}
 	a.print("%s %s", count(len(events), "event"), what)
 	if len(events) > 0 {
-		a.listEvents(events, time.Now())
+		a.listEvents(events, nil, time.Now())
 	}
 	return nil
 }
 
-func (a *app) listEvents(events []agent.Event, now time.Time) {
+// behind finds the dead events that others of their incidents wait for: those are due, and yet not sent.
+func behind(ctx context.Context, d *agent.Desk, events []agent.Event) (map[int64]int64, error) {
+	dead := make(map[string]int64) // by incident, 0 where none is
+	found := make(map[int64]int64)
+	for _, e := range events {
+		if e.State != "pending" || e.IncidentKey == "" || e.Parked {
+			continue
+		}
+		if _, known := dead[e.IncidentKey]; !known {
+			rows, err := d.Outbox(ctx, agent.OutboxQuery{State: "dead", Incident: e.IncidentKey, Limit: 1})
+			if err != nil {
+				return nil, fmt.Errorf("list dead events of %s: %w", e.IncidentKey, err)
+			}
+			dead[e.IncidentKey] = 0
+			if len(rows) > 0 {
+				dead[e.IncidentKey] = rows[0].ID
+			}
+		}
+		if first := dead[e.IncidentKey]; first > 0 && e.ID > first {
+			found[e.ID] = first
+		}
+	}
+	return found, nil
+}
+
+// listEvents writes a table of events. waits has the dead event that one of them waits for.
+func (a *app) listEvents(events []agent.Event, waits map[int64]int64, now time.Time) {
 	if len(events) == 0 {
 		a.print("no events")
 		return
@@ -167,11 +197,13 @@ func (a *app) listEvents(events []agent.Event, now time.Time) {
 		{name: "AGE", right: true}, {name: "TRIES", right: true}, {name: "NEXT", right: true}, {name: "REASON", gives: true}}
 	var rows [][]string
 	for _, e := range events {
-		state, next := e.State, "-"
+		state, next, reason := e.State, "-", e.Reason
 		if e.State == "pending" {
 			switch {
 			case e.Parked:
 				state = "parked"
+			case waits[e.ID] > 0:
+				next, reason = "-", fmt.Sprintf("behind event %d, which is dead", waits[e.ID])
 			case !e.NextAttempt.IsZero() && e.NextAttempt.After(now):
 				next = ago(e.NextAttempt, now)
 			default:
@@ -179,7 +211,7 @@ func (a *app) listEvents(events []agent.Event, now time.Time) {
 			}
 		}
 		rows = append(rows, []string{strconv.FormatInt(e.ID, 10), a.paintState(state), dash(e.Type), dash(e.IncidentKey), dash(e.EventID),
-			ago(e.CreatedAt, now), strconv.Itoa(e.Attempts), next, dash(e.Reason)})
+			ago(e.CreatedAt, now), strconv.Itoa(e.Attempts), next, dash(reason)})
 	}
 	a.table(columns, rows)
 }

@@ -54,7 +54,7 @@ func (a *app) tell(story []agent.StoryRow) {
 		if strings.HasPrefix(r.Direction, "incident.io") {
 			arrow = a.paint(green, r.Direction)
 		}
-		rows = append(rows, []string{at.Format("15:04:05.000"), arrow, clean(r.What), a.paintState(r.State), dash(r.Detail)})
+		rows = append(rows, []string{at.Format("15:04:05.000"), arrow, clean(r.What), a.paintState(r.State), dash(agent.Detail(r))})
 	}
 	a.table([]column{{name: "UTC"}, {name: "DIRECTION"}, {name: "WHAT", gives: true}, {name: "STATE"}, {name: "DETAIL", gives: true}}, rows)
 }
