@@ -56,16 +56,19 @@ func (a *app) inboxListCommand() *cobra.Command {
 	cmd.Flags().StringVar(&q.TigerOpsID, "incident", "", "only of the TigerOps incident `ID`")
 	cmd.Flags().Int64Var(&q.After, "after", 0, "only those behind number `ID`")
 	cmd.Flags().IntVar(&q.Limit, "limit", 100, "at most `N`")
+	completeFlag(cmd, "state", words("pending", "applied", "rejected"))
+	completeFlag(cmd, "incident", a.completes(false, tigeropsIncidents))
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
 
 func (a *app) inboxAckCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     "ack ID…",
-		Short:   "Mark changes as applied",
-		Example: `  tigerops-incidentio inbox ack 42`,
-		Args:    takes("ID…"),
+		Use:               "ack ID…",
+		Short:             "Mark changes as applied",
+		Example:           `  tigerops-incidentio inbox ack 42`,
+		Args:              takes("ID…"),
+		ValidArgsFunction: a.completes(false, changes("pending")),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.settle(cmd, args, "applied", func(ctx context.Context, d *agent.Desk, ids []int64) (int, error) {
 				return d.AckInbox(ctx, ids...)
@@ -77,10 +80,11 @@ func (a *app) inboxAckCommand() *cobra.Command {
 func (a *app) inboxRejectCommand() *cobra.Command {
 	var reason string
 	cmd := &cobra.Command{
-		Use:     "reject ID… --reason TEXT",
-		Short:   "Mark changes as refused",
-		Example: `  tigerops-incidentio inbox reject 42 --reason "no such incident in TigerOps"`,
-		Args:    takes("ID…"),
+		Use:               "reject ID… --reason TEXT",
+		Short:             "Mark changes as refused",
+		Example:           `  tigerops-incidentio inbox reject 42 --reason "no such incident in TigerOps"`,
+		Args:              takes("ID…"),
+		ValidArgsFunction: a.completes(false, changes("pending")),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if strings.TrimSpace(reason) == "" {
 				return usage(cmd, "--reason is missing: say why, for those who look later")
@@ -117,9 +121,10 @@ func (a *app) settle(cmd *cobra.Command, args []string, state string, end func(c
 func (a *app) inboxRetryCommand() *cobra.Command {
 	var all bool
 	cmd := &cobra.Command{
-		Use:     "retry ID… | --all-rejected",
-		Short:   "Offer rejected changes to TigerOps again",
-		Example: `  tigerops-incidentio inbox retry --all-rejected`,
+		Use:               "retry ID… | --all-rejected",
+		Short:             "Offer rejected changes to TigerOps again",
+		Example:           `  tigerops-incidentio inbox retry --all-rejected`,
+		ValidArgsFunction: a.completes(false, changes("rejected")),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ids, err := chosen(cmd, args, all, "all-rejected")
 			if err != nil {

@@ -127,7 +127,18 @@ Exit status: 0 done, 1 failed, 2 wrong usage or wrong configuration.`,
 	root.AddCommand(a.runCommand(), a.demoCommand(), a.checkCommand(), a.setupCommand(), a.planCommand(), a.enqueueCommand(), a.statusCommand(),
 		a.showCommand(), a.outboxCommand(), a.inboxCommand(), a.webhookCommand(), a.backupCommand(), a.simulateCommand(), a.versionCommand())
 	root.SetHelpCommand(helpCommand(root))
+	offerFiles(root)
 	return root
+}
+
+// offerFiles lets the shells complete files only for commands that take one.
+func offerFiles(cmd *cobra.Command) {
+	for _, c := range cmd.Commands() {
+		offerFiles(c)
+	}
+	if !cmd.HasSubCommands() && cmd.ValidArgsFunction == nil && !strings.Contains(cmd.Use, "FILE") {
+		cmd.ValidArgsFunction = cobra.NoFileCompletions
+	}
 }
 
 // helpCommand is cobra's own, but that an unknown name is wrong usage.

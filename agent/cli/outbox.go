@@ -59,6 +59,8 @@ func (a *app) outboxListCommand() *cobra.Command {
 	cmd.Flags().StringVar(&q.State, "state", "", "only `STATE`: pending, done, skipped or dead")
 	cmd.Flags().StringVar(&q.Incident, "incident", "", "only of the TigerOps incident `ID`")
 	cmd.Flags().IntVar(&q.Limit, "limit", 100, "at most `N`")
+	completeFlag(cmd, "state", words("pending", "done", "skipped", "dead"))
+	completeFlag(cmd, "incident", a.completes(false, tigeropsIncidents))
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
@@ -72,6 +74,7 @@ func (a *app) outboxRetryCommand() *cobra.Command {
 attempt is tried at once. One that has ended stops them all.`,
 		Example: `  tigerops-incidentio outbox retry 17 18
   tigerops-incidentio outbox retry --all-dead --dry-run`,
+		ValidArgsFunction: a.completes(false, events("dead")),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ids, err := chosen(cmd, args, all, "all-dead")
 			if err != nil {
@@ -103,8 +106,9 @@ func (a *app) outboxDiscardCommand() *cobra.Command {
 		Short: "Give up events for good",
 		Long: `Gives up events that are dead or pending for good: they end as skipped, with the reason, and later events of their
 incidents go on. What has been sent of them already stays in incident.io. One that has ended stops them all.`,
-		Example: `  tigerops-incidentio outbox discard 17 --reason "done by hand in INC-123"`,
-		Args:    takes("ID…"),
+		Example:           `  tigerops-incidentio outbox discard 17 --reason "done by hand in INC-123"`,
+		Args:              takes("ID…"),
+		ValidArgsFunction: a.completes(false, events("dead")),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ids, err := chosen(cmd, args, false, "")
 			if err != nil {

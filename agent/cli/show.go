@@ -19,7 +19,8 @@ func (a *app) showCommand() *cobra.Command {
 reference like INC-123.`,
 		Example: `  tigerops-incidentio show TIG-4711
   tigerops-incidentio show INC-123 --json`,
-		Args: takes("INCIDENT"),
+		Args:              takes("INCIDENT"),
+		ValidArgsFunction: a.completes(true, incidents),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withDesk(cmd.Context(), agent.ToRead, func(d *agent.Desk) error {
 				story, err := d.Story(cmd.Context(), args[0])
