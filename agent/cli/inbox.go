@@ -150,7 +150,7 @@ func (a *app) listChanges(changes []agent.InboxEntry, now time.Time) {
 		return
 	}
 	columns := []column{{name: "ID", right: true}, {name: "STATE"}, {name: "TYPE"}, {name: "INCIDENT", gives: true}, {name: "INCIDENT.IO", gives: true},
-		{name: "CHANGE", gives: true}, {name: "BY", gives: true}, {name: "AGE", right: true}, {name: "REASON", gives: true}}
+		{name: "CHANGE", gives: true}, {name: "BY", gives: true}, {name: "AGE", right: true}, {name: "REASON", gives: true, wraps: true}}
 	var rows [][]string
 	for _, c := range changes {
 		p := told(c.Payload)

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -30,7 +31,8 @@ type app struct {
 	in       io.Reader
 	out, err io.Writer
 	environ  map[string]string
-	file     string // --config
+	file     string        // --config
+	page     *bytes.Buffer // while a screen is being drawn, what will be on it
 }
 
 // Main runs the command that args name and returns the exit status.

@@ -23,7 +23,15 @@ func (a *app) printJSON(v any) error {
 	return e.Encode(v)
 }
 
-func (a *app) print(format string, args ...any) { fmt.Fprintf(a.out, format+"\n", args...) }
+func (a *app) print(format string, args ...any) { fmt.Fprintf(a.paper(), format+"\n", args...) }
+
+// paper is where people's output goes: the page that is being drawn, else stdout.
+func (a *app) paper() io.Writer {
+	if a.page != nil {
+		return a.page
+	}
+	return a.out
+}
 
 // terminal tells whether w is one that a person sits at.
 func terminal(w io.Writer) bool {
@@ -79,10 +87,12 @@ func (a *app) paintState(state string) string {
 	return a.paint(dim, state)
 }
 
-// column is a column of a table. One that gives way is cut where the terminal is too narrow.
+// column is a column of a table. Where the terminal is too narrow one that gives way is cut, and one that also wraps goes on
+// in the lines below: what a person came to read is there in full.
 type column struct {
 	name  string
 	gives bool
+	wraps bool
 	right bool
 }
 
@@ -92,7 +102,7 @@ const narrowest = 12
 // table writes rows below their headings, fitted to the terminal.
 func (a *app) table(columns []column, rows [][]string) {
 	t := table.NewWriter()
-	t.SetOutputMirror(a.out)
+	t.SetOutputMirror(a.paper())
 	style := table.StyleDefault
 	style.Options = table.OptionsNoBordersAndSeparators
 	style.Box.PaddingLeft, style.Box.PaddingRight = "", "  "
@@ -113,6 +123,9 @@ func (a *app) table(columns []column, rows [][]string) {
 	configs := make([]table.ColumnConfig, len(columns))
 	for i, c := range columns {
 		configs[i] = table.ColumnConfig{Number: i + 1, WidthMax: widths[i], WidthMaxEnforcer: snip}
+		if c.wraps {
+			configs[i].WidthMaxEnforcer = text.WrapSoft
+		}
 		if c.right {
 			configs[i].Align, configs[i].AlignHeader = text.AlignRight, text.AlignRight
 		}

@@ -198,7 +198,7 @@ func (a *app) listEvents(events []agent.Event, waits map[int64]int64, now time.T
 		return
 	}
 	columns := []column{{name: "ID", right: true}, {name: "STATE"}, {name: "TYPE"}, {name: "INCIDENT", gives: true}, {name: "EVENT", gives: true},
-		{name: "AGE", right: true}, {name: "TRIES", right: true}, {name: "NEXT", right: true}, {name: "REASON", gives: true}}
+		{name: "AGE", right: true}, {name: "TRIES", right: true}, {name: "NEXT", right: true}, {name: "REASON", gives: true, wraps: true}}
 	var rows [][]string
 	for _, e := range events {
 		state, next, reason := e.State, "-", e.Reason

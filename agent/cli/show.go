@@ -42,6 +42,9 @@ reference like INC-123.`,
 	return cmd
 }
 
+// wideEnough is how many columns a terminal needs to have room for the names of both sides in each line of a story.
+const wideEnough = 120
+
 func (a *app) tell(story []agent.StoryRow) {
 	var rows [][]string
 	day := ""
@@ -51,11 +54,15 @@ func (a *app) tell(story []agent.StoryRow) {
 			day = d
 			rows = append(rows, []string{a.paint(bold, d), "", "", "", ""})
 		}
-		arrow := a.paint(blue, r.Direction)
+		words, colour, short := r.Direction, blue, "→ incident.io"
 		if strings.HasPrefix(r.Direction, "incident.io") {
-			arrow = a.paint(green, r.Direction)
+			colour, short = green, "← incident.io"
 		}
+		if width := a.width(); width > 0 && width < wideEnough {
+			words = short
+		}
+		arrow := a.paint(colour, words)
 		rows = append(rows, []string{at.Format("15:04:05.000"), arrow, clean(r.What), a.paintState(r.State), dash(agent.Detail(r))})
 	}
-	a.table([]column{{name: "UTC"}, {name: "DIRECTION"}, {name: "WHAT", gives: true}, {name: "STATE"}, {name: "DETAIL", gives: true}}, rows)
+	a.table([]column{{name: "UTC"}, {name: "DIRECTION"}, {name: "WHAT", gives: true}, {name: "STATE"}, {name: "DETAIL", gives: true, wraps: true}}, rows)
 }

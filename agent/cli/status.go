@@ -1,19 +1,31 @@
 package cli
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"fmt"
+	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"github.com/tigerops/tigerops-incidentio/agent"
 )
 
 // watchEvery is how often status --watch looks again.
 const watchEvery = 2 * time.Second
+
+// kinds of what may be stuck, in the order in which they are shown.
+var kinds = []string{"event", "webhook", "change"}
+
+// stuckShown is how many lines of what is stuck are shown without --all: TigerOps may have left thousands of changes.
+const stuckShown = 30
 
 func (a *app) statusCommand() *cobra.Command {
 	var asJSON, watch, all bool
@@ -38,7 +50,7 @@ what does not move with the reason.`,
 		},
 	}
 	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "look again every 2 s, until interrupted")
-	cmd.Flags().BoolVar(&all, "all", false, "closed incidents too")
+	cmd.Flags().BoolVar(&all, "all", false, "closed incidents too, and everything that is stuck")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
@@ -46,22 +58,46 @@ what does not move with the reason.`,
 func (a *app) watchStatus(ctx context.Context, d *agent.Desk, all bool) error {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
+	if terminal(a.out) {
+		defer fmt.Fprintln(a.out) // the shell's prompt has a line of its own
+	}
 	for {
-		if terminal(a.out) {
-			fmt.Fprint(a.out, "\x1b[H\x1b[2J") // from the top of an empty screen
-		}
+		a.page = new(bytes.Buffer)
+		a.print("%s", a.paint(dim, fmt.Sprintf("%s, every %s, until Ctrl-C", time.Now().UTC().Format("15:04:05 UTC"), watchEvery)))
 		if err := a.showStatus(ctx, d, all, false); err != nil {
 			if ctx.Err() != nil {
 				return nil
 			}
 			return err
 		}
+		a.turn()
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
 		}
 	}
+}
+
+// turn shows the page that was drawn: on a terminal in place of the one before, as much of it as there is room for. Each
+// line is written over the old one, so that nothing flickers.
+func (a *app) turn() {
+	page := a.page.String()
+	a.page = nil
+	if !terminal(a.out) {
+		fmt.Fprint(a.out, page)
+		return
+	}
+	lines := strings.Split(strings.TrimSuffix(page, "\n"), "\n")
+	if width, height, err := term.GetSize(int(a.out.(*os.File).Fd())); err == nil && width > 0 && height > 1 {
+		if len(lines) > height {
+			lines = append(lines[:height-1], a.paint(dim, fmt.Sprintf("… %d lines more", len(lines)-height+1)))
+		}
+		for i := range lines {
+			lines[i] = text.Trim(lines[i], width) // a line that went on below would push the first ones out
+		}
+	}
+	fmt.Fprint(a.out, "\x1b[H"+strings.Join(lines, "\x1b[K\n")+"\x1b[K\x1b[J") // to the end of each line, and of the screen
 }
 
 func (a *app) showStatus(ctx context.Context, d *agent.Desk, all, asJSON bool) error {
@@ -131,10 +167,20 @@ func (a *app) showStatus(ctx context.Context, d *agent.Desk, all, asJSON bool) e
 	if len(stuck) > 0 {
 		a.print("")
 		rows = nil
-		for _, r := range stuck {
+		// Events first: a dead one holds up its incident, while changes that TigerOps has left may be many.
+		slices.SortStableFunc(stuck, func(x, y agent.StuckRow) int {
+			return cmp.Compare(slices.Index(kinds, x.Kind), slices.Index(kinds, y.Kind))
+		})
+		for i, r := range stuck {
+			if i == stuckShown && !all {
+				break
+			}
 			rows = append(rows, []string{r.Kind, clean(r.ID), dash(r.Incident), dash(r.What), ago(r.Since, now), dash(r.Why)})
 		}
-		a.table([]column{{name: "STUCK"}, {name: "ID"}, {name: "INCIDENT", gives: true}, {name: "WHAT", gives: true}, {name: "FOR", right: true}, {name: "WHY", gives: true}}, rows)
+		a.table([]column{{name: "STUCK"}, {name: "ID"}, {name: "INCIDENT", gives: true}, {name: "WHAT", gives: true}, {name: "FOR", right: true}, {name: "WHY", gives: true, wraps: true}}, rows)
+		if more := len(stuck) - len(rows); more > 0 {
+			a.print("and %d more: --all shows them", more)
+		}
 	}
 	return nil
 }
