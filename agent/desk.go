@@ -42,6 +42,15 @@ type Desk struct {
 // Path is the database's file.
 func (d *Desk) Path() string { return d.path }
 
+// BackupSoFar is how many bytes of a backup to path are written while it is under way, 0 before and after.
+func (d *Desk) BackupSoFar(path string) int64 {
+	info, err := os.Stat(store.PartOf(path))
+	if err != nil {
+		return 0
+	}
+	return info.Size()
+}
+
 // OpenDesk opens the configured database. A file that is not there is an error that names AGENT_DB, but for ToCreate:
 // a mistyped path must not look like an empty queue.
 func OpenDesk(ctx context.Context, c Config, version string, access Access) (*Desk, error) {

@@ -98,12 +98,15 @@ func holdsData(ctx context.Context, db *sql.DB) (bool, error) {
 	return false, nil
 }
 
+// PartOf is the file in which a copy grows until it is whole and takes its name.
+func PartOf(path string) string { return path + ".part" }
+
 // vacuumInto writes a consistent copy of the database to a new file and makes it durable before it has its name.
 func vacuumInto(ctx context.Context, db *sql.DB, to string, s sharing) (err error) {
 	if _, err := os.Lstat(to); err == nil {
 		return fmt.Errorf("%s is there already: %w", to, fs.ErrExist)
 	}
-	part := to + ".part"
+	part := PartOf(to)
 	if err := os.Remove(part); err != nil && !os.IsNotExist(err) {
 		return err
 	}

@@ -28,7 +28,7 @@ Never copy the database with cp: what is still in its -wal file would be missing
 				return err
 			}
 			return a.withDesk(cmd.Context(), agent.ToRead, func(d *agent.Desk) error {
-				if err := a.copying(d.Path(), args[0], func() error { return d.Backup(cmd.Context(), args[0]) }); err != nil {
+				if err := a.copying(d, args[0], func() error { return d.Backup(cmd.Context(), args[0]) }); err != nil {
 					return err
 				}
 				info, err := os.Stat(args[0])
@@ -46,8 +46,8 @@ Never copy the database with cp: what is still in its -wal file would be missing
 const longCopy = 64 << 20
 
 // copying shows on a terminal how far a long copy is, by the size of the file that grows.
-func (a *app) copying(from, to string, work func() error) error {
-	info, err := os.Stat(from)
+func (a *app) copying(d *agent.Desk, to string, work func() error) error {
+	info, err := os.Stat(d.Path())
 	if err != nil || info.Size() < longCopy || !terminal(a.err) {
 		return work()
 	}
@@ -63,9 +63,7 @@ func (a *app) copying(from, to string, work func() error) error {
 			_ = bar.Finish()
 			return err
 		case <-tick.C:
-			if now, err := os.Stat(to); err == nil {
-				_ = bar.Set64(min(now.Size(), info.Size()))
-			}
+			_ = bar.Set64(min(d.BackupSoFar(to), info.Size()))
 		}
 	}
 }
