@@ -2,6 +2,7 @@ package systemd_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -155,6 +156,51 @@ func TestDashboardShowsEveryMetric(t *testing.T) {
 		} else if !strings.HasSuffix(metric, "_bucket") && !strings.HasSuffix(metric, "_count") {
 			contains(t, "the dashboard", text, "tigerops_incidentio_"+metric)
 		}
+	}
+}
+
+// Prometheus' own parser reads every query of the dashboard, as a rule.
+func TestDashboardAsksWhatPrometheusUnderstands(t *testing.T) {
+	t.Parallel()
+	tool, err := exec.LookPath("promtool")
+	if err != nil {
+		t.Skip("promtool is not installed (apt-get install prometheus)")
+	}
+	var board struct {
+		Panels []struct {
+			Title   string
+			Type    string
+			Targets []struct{ Expr string }
+		}
+	}
+	if err := json.Unmarshal([]byte(read(t, packaging, "grafana", "dashboard.json")), &board); err != nil {
+		t.Fatal(err)
+	}
+	// What Grafana puts in before it asks.
+	filled := strings.NewReplacer("$__rate_interval", "5m", "$__interval", "1m", "$__range", "1d", "$instance", ".*")
+	var rules []map[string]string
+	for _, p := range board.Panels {
+		if p.Type != "row" && len(p.Targets) == 0 {
+			t.Errorf("the panel %q asks for nothing", p.Title)
+		}
+		for _, target := range p.Targets {
+			expr := filled.Replace(target.Expr)
+			if strings.Contains(expr, "$") {
+				t.Errorf("the panel %q has a variable that nobody fills: %s", p.Title, expr)
+			}
+			rules = append(rules, map[string]string{"record": fmt.Sprintf("panel:%d", len(rules)), "expr": expr})
+		}
+	}
+	text, err := yaml.Marshal(map[string]any{"groups": []any{map[string]any{"name": "dashboard", "rules": rules}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "rules.yaml")
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command(tool, "check", "rules", file).CombinedOutput(); err != nil || !strings.Contains(string(out), fmt.Sprintf("%d rules found", len(rules))) {
+		t.Errorf("promtool check rules: %v\n%s", err, out)
 	}
 }
 
