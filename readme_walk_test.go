@@ -356,7 +356,14 @@ func TestCHANGELOGIsInOrder(t *testing.T) {
 		}
 		versions = append(versions, h[1])
 	}
-	if !slices.IsSortedFunc(versions, func(a, b string) int { return strings.Compare(b, a) }) {
+	numbers := func(version string) (n [3]int) {
+		_, _ = fmt.Sscanf(version, "%d.%d.%d", &n[0], &n[1], &n[2]) // its form is checked above
+		return n
+	}
+	if !slices.IsSortedFunc(versions, func(a, b string) int {
+		x, y := numbers(a), numbers(b)
+		return slices.Compare(y[:], x[:])
+	}) {
 		t.Errorf("the versions are not newest first: %q", versions)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
 
 	"github.com/tigerops/tigerops-incidentio/store"
 )
@@ -42,6 +43,17 @@ type Desk struct {
 // Path is the database's file.
 func (d *Desk) Path() string { return d.path }
 
+// packagedDB is where the service of the packages has its database.
+const packagedDB = "/var/lib/tigerops-incidentio/tigerops-incidentio.db"
+
+// packaged names the database of the packaged service where that is installed. Who looks may not be let into its directory.
+func packaged() string {
+	if info, err := os.Stat(filepath.Dir(packagedDB)); err != nil || !info.IsDir() {
+		return ""
+	}
+	return " (the packaged service has " + packagedDB + ")"
+}
+
 // BackupSoFar is how many bytes of a backup to path are written while it is under way, 0 before and after.
 func (d *Desk) BackupSoFar(path string) int64 {
 	info, err := os.Stat(store.PartOf(path))
@@ -55,7 +67,7 @@ func (d *Desk) BackupSoFar(path string) int64 {
 // a mistyped path must not look like an empty queue.
 func OpenDesk(ctx context.Context, c Config, version string, access Access) (*Desk, error) {
 	if _, err := os.Stat(c.DB); errors.Is(err, fs.ErrNotExist) && access != ToCreate {
-		return nil, fmt.Errorf("there is no database %s: set AGENT_DB to the agent's, or start the agent once", c.DB)
+		return nil, fmt.Errorf("there is no database %s: set AGENT_DB to the agent's, or start the agent once%s", c.DB, packaged())
 	}
 	st, err := store.Open(ctx, store.Options{Path: c.DB, Version: version, ReadOnly: access == ToRead, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {

@@ -204,11 +204,16 @@ func (m *mending) create() (Request, string, bool) {
 		// What stands in for a severity that TigerOps told was not told by it: another is sent once one fits.
 		if pushed := &m.req.Effect.Pushed; b.Severity == "" || pushed.Severity == "" {
 			next, ok := m.nextSeverity(b.Severity)
+			refused := b.Severity != ""
 			if !ok {
 				return m.req, "", false
 			}
 			b.Severity, m.req.Effect.Severity, pushed.Severity = next.ID, &next, ""
-			return m.done(b, flat("severity "+next.Name+" in the place of one that incident.io takes: it said: "+m.said))
+			why := ", since incident.io declares nothing without one: it said: "
+			if refused {
+				why = " in the place of the one that incident.io refused: it said: "
+			}
+			return m.done(b, flat("severity "+next.Name+why+m.said))
 		}
 	}
 	what, ok := m.dropBlamed(&b.incidentParts)

@@ -131,6 +131,7 @@ func TestServiceSetsVariablesThatTheAgentReads(t *testing.T) {
 	}
 	equal(t, "AGENT_DB", set["AGENT_DB"], stateDir+"/"+defaultOf(t, "DB"))
 	equal(t, "AGENT_LOCAL_ADDR", set["AGENT_LOCAL_ADDR"], defaultOf(t, "LocalAddr"))
+	contains(t, "agent/desk.go, where a command that finds no database points to the service's,", read(t, "..", "agent", "desk.go"), `packagedDB = "`+set["AGENT_DB"]+`"`)
 }
 
 func TestSocketIsTheDefaultWebhookAddress(t *testing.T) {
