@@ -107,7 +107,7 @@ func (p *person) canReadEverything() {
 	p.t.Helper()
 	b := p.b
 	for name, path := range map[string]string{"overview": "/", "story": "/incidents/TIG-2", "unknown": "/incidents/TIG-0"} {
-		for _, width := range []int{320, 390, 1280} {
+		for _, width := range []int{320, 390, 800, 1280} {
 			for _, scheme := range []string{"light", "dark"} {
 				where := fmt.Sprintf("%s at %d, %s", name, width, scheme)
 				b.screen(width, 844, scheme)

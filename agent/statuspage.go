@@ -169,7 +169,7 @@ func (a *Agent) page(ctx context.Context) (webhook.Page, error) {
 			Webhooks: s.WebhooksPending, InboxPending: s.InboxPending, InboxRejected: s.InboxRejected,
 		},
 	}
-	if ok, why := a.up.usable(); !ok {
+	if ok, why := a.up.usable(); !ok && !slices.Contains(p.NotReady, why) {
 		p.Warnings = append(p.Warnings, webhook.PageWarning{Text: why, Mend: "Events wait and are sent when it is back."})
 	}
 	p.HoursSince = a.m.day.since
