@@ -109,6 +109,9 @@ func (p *person) canReadEverything() {
 	for name, path := range map[string]string{"overview": "/", "story": "/incidents/TIG-2", "unknown": "/incidents/TIG-0"} {
 		for _, width := range []int{320, 390, 800, 1280} {
 			for _, scheme := range []string{"light", "dark"} {
+				if scheme == "dark" && width != 390 {
+					continue // its colours are the same at any width
+				}
 				where := fmt.Sprintf("%s at %d, %s", name, width, scheme)
 				b.screen(width, 844, scheme)
 				b.open(p.local + path)
