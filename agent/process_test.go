@@ -183,6 +183,7 @@ type process struct {
 	cmd     *exec.Cmd
 	ended   chan struct{} // closed when cmd has ended
 	started int
+	cpu     time.Duration // of those that ended
 }
 
 // Distinctive secrets, so that a leak can be looked for.
@@ -263,26 +264,7 @@ func freePort(t testing.TB) string {
 // start starts the agent and waits until it answers. It is false if the agent ended before it did.
 func (p *process) start() bool {
 	p.Helper()
-	log, err := os.OpenFile(filepath.Join(p.dir, "log"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-	if err != nil {
-		p.Fatal(err)
-	}
-	defer func() { _ = log.Close() }()
-	cmd := exec.Command(os.Args[0])
-	cmd.Stdout, cmd.Stderr, cmd.Dir = log, log, p.dir
-	for k, v := range p.env {
-		cmd.Env = append(cmd.Env, k+"="+v)
-	}
-	if err := cmd.Start(); err != nil {
-		p.Fatal(err)
-	}
-	ended := make(chan struct{})
-	go func() { _ = cmd.Wait(); close(ended) }()
-	p.mu.Lock()
-	p.cmd, p.ended = cmd, ended
-	p.started++
-	p.mu.Unlock()
-
+	ended := p.spawn()
 	deadline := time.NewTimer(60 * time.Second)
 	defer deadline.Stop()
 	again := time.NewTicker(5 * time.Millisecond)
@@ -300,6 +282,37 @@ func (p *process) start() bool {
 		case <-again.C:
 		}
 	}
+}
+
+// spawn starts the agent and does not wait for anything. ended is closed when it has ended.
+func (p *process) spawn() (ended chan struct{}) {
+	p.Helper()
+	log, err := os.OpenFile(filepath.Join(p.dir, "log"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		p.Fatal(err)
+	}
+	defer func() { _ = log.Close() }()
+	cmd := exec.Command(os.Args[0])
+	cmd.Stdout, cmd.Stderr, cmd.Dir = log, log, p.dir
+	for k, v := range p.env {
+		cmd.Env = append(cmd.Env, k+"="+v)
+	}
+	if err := cmd.Start(); err != nil {
+		p.Fatal(err)
+	}
+	ended = make(chan struct{})
+	go func() {
+		_ = cmd.Wait()
+		p.mu.Lock()
+		p.cpu += cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+		p.mu.Unlock()
+		close(ended)
+	}()
+	p.mu.Lock()
+	p.cmd, p.ended = cmd, ended
+	p.started++
+	p.mu.Unlock()
+	return ended
 }
 
 // kill ends the agent as a power cut would, if it runs.

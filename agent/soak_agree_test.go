@@ -56,6 +56,7 @@ func (m *model) bothSidesAgree() {
 		m.lead(t, i, lead, t.Pushed.Roles[leadID])
 		m.nameOf(t, i)
 		m.summary(t, i)
+		m.field(t, i)
 	}
 }
 
@@ -63,22 +64,17 @@ var severities = map[string]string{"critical": "SEV1", "warning": "SEV2", "info"
 
 // said is the last event of a TigerOps incident that says something, and what.
 func (m *model) said(key string, what func(map[string]any) string) (word string, last *soakEvent) {
-	for _, st := range m.ops.stories {
-		if st.key != key {
+	for _, ev := range m.stories[key].events {
+		var body map[string]any
+		if ev.poison || json.Unmarshal(ev.payload, &body) != nil {
 			continue
 		}
-		for _, ev := range st.events {
-			var body map[string]any
-			if ev.poison || json.Unmarshal(ev.payload, &body) != nil {
-				continue
-			}
-			inc, ok := body["incident"].(map[string]any)
-			if !ok {
-				inc = body
-			}
-			if w := what(inc); w != "" {
-				word, last = w, ev
-			}
+		inc, ok := body["incident"].(map[string]any)
+		if !ok {
+			inc = body
+		}
+		if w := what(inc); w != "" {
+			word, last = w, ev
 		}
 	}
 	return word, last
@@ -100,8 +96,8 @@ func owner(inc map[string]any) string {
 // told is the last change that TigerOps was told of something of its incident, in this life or an earlier one.
 func (m *model) told(t tie, of func(change) bool) *change {
 	var last *change
-	for _, r := range m.ops.taken {
-		if r.TigerOps == t.TigerOps && of(r) && (last == nil || r.Row > last.Row) {
+	for _, r := range m.rowsOf[t.TigerOps] {
+		if of(r) {
 			last = &r
 		}
 	}
@@ -196,30 +192,25 @@ var statusWords = map[string]string{"acknowledged": "Investigating", "investigat
 // statusWord is TigerOps' present status of an incident.
 func (m *model) statusWord(key string) string {
 	word := ""
-	for _, st := range m.ops.stories {
-		if st.key != key {
+	for _, ev := range m.stories[key].events {
+		var body struct {
+			Status   string
+			Incident struct{ Status string }
+		}
+		if ev.poison || json.Unmarshal(ev.payload, &body) != nil {
 			continue
 		}
-		for _, ev := range st.events {
-			var body struct {
-				Status   string
-				Incident struct{ Status string }
-			}
-			if ev.poison || json.Unmarshal(ev.payload, &body) != nil {
-				continue
-			}
-			switch told := body.Status + body.Incident.Status; {
-			case told != "":
-				word = told
-			case ev.kind == "incident.created":
-				word = "open"
-			case ev.kind == "incident.resolved":
-				word = "resolved"
-			case ev.kind == "incident.reopened":
-				word = "investigating"
-			case ev.kind == "incident.acknowledged" && word == "open":
-				word = "acknowledged"
-			}
+		switch told := body.Status + body.Incident.Status; {
+		case told != "":
+			word = told
+		case ev.kind == "incident.created":
+			word = "open"
+		case ev.kind == "incident.resolved":
+			word = "resolved"
+		case ev.kind == "incident.reopened":
+			word = "investigating"
+		case ev.kind == "incident.acknowledged" && word == "open":
+			word = "acknowledged"
 		}
 	}
 	return word
@@ -246,6 +237,26 @@ func (m *model) nameOf(t tie, i simulator.IncidentView) {
 	byHand := slices.ContainsFunc(m.acts[t.Incident], func(a act) bool { return a.kind == "name" && a.value == i.Name })
 	if i.Name != word && !byHand {
 		m.wrong("%s is named %q, TigerOps says %q", i.Reference, i.Name, word)
+	}
+}
+
+// field: the deployment is the one that TigerOps told last, or what a person wrote there.
+func (m *model) field(t tie, i simulator.IncidentView) {
+	word, _ := m.said(t.TigerOps, func(inc map[string]any) string {
+		deployment, _ := inc["deployment"].(map[string]any)
+		return member("sha")(deployment)
+	})
+	shown := ""
+	for _, e := range i.CustomFieldEntries {
+		for _, v := range e.Values {
+			if e.CustomField.Name == "Deployment SHA" {
+				shown += v.Text
+			}
+		}
+	}
+	byHand := slices.ContainsFunc(m.acts[t.Incident], func(a act) bool { return a.kind == "field" && a.value == shown })
+	if shown != word && !byHand {
+		m.wrong("%s: its deployment is %q, TigerOps says %q", i.Reference, shown, word)
 	}
 }
 
@@ -276,10 +287,7 @@ func (m *model) summary(t tie, i simulator.IncidentView) {
 
 // editing says whether the agent looked at an incident before a time and sent an edit of its summary after it.
 func (m *model) editing(incident string, begun, end time.Time) bool {
-	for _, r := range m.sim.Requests("POST /v2/incidents/" + incident + "/actions/edit") {
-		if strings.Contains(r.Body, `"summary"`) && r.At.Add(-time.Second).Before(end) && r.At.Add(r.Took+time.Second).After(begun) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(m.edits.of[incident], func(e span) bool {
+		return e.from.Add(-time.Second).Before(end) && e.till.Add(time.Second).After(begun)
+	})
 }

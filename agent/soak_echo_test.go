@@ -42,11 +42,8 @@ func (m *model) noEcho() {
 	}
 	var last int64
 	for _, c := range m.ops.taken {
-		if c.Row < last {
-			// A change whose acknowledgement got lost is given again; then it is the same one.
-			if !slices.ContainsFunc(m.rows, func(r change) bool { return r.Row == c.Row && r.Key == c.Key }) {
-				m.wrong("change %d was given after %d, and is no repeat", c.Row, last)
-			}
+		if c.Row <= last {
+			m.wrong("change %d was given after %d was acknowledged", c.Row, last)
 		}
 		last = max(last, c.Row)
 	}
@@ -60,7 +57,7 @@ func (m *model) explained(r change, i simulator.IncidentView) bool {
 		return slices.ContainsFunc(m.acts[i.ID], func(a act) bool { return slices.Contains(kinds, a.kind) })
 	}
 	doneTo := func(object string, kinds ...string) bool {
-		return slices.ContainsFunc(m.staff.acts, func(a act) bool { return a.object == object && slices.Contains(kinds, a.kind) })
+		return slices.ContainsFunc(m.doneTo[object], func(a act) bool { return slices.Contains(kinds, a.kind) })
 	}
 	byPerson := func(moved func(simulator.Update) bool) bool {
 		return slices.ContainsFunc(i.Updates, func(u simulator.Update) bool { return u.Updater.User != nil && moved(u) })
@@ -122,12 +119,6 @@ func (m *model) everyActTold() {
 		}
 		for _, note := range notes.FindAllString(r.Message, -1) {
 			toldNote[note] = true
-		}
-	}
-	last := make(map[string]act) // object to what was done to it last
-	for _, a := range m.staff.acts {
-		if a.object != "" {
-			last[a.object] = a
 		}
 	}
 	for _, id := range sortedKeys(m.acts) {
@@ -207,7 +198,7 @@ func (m *model) lookedAtTill(i simulator.IncidentView) time.Time {
 // toldAs: TigerOps was told the status that something has now, unless it never had another than it began with.
 func (m *model) toldAs(i simulator.IncidentView, what, id, status, first string, of func(change) (string, bool)) {
 	told, ever := "", false
-	for _, r := range m.rows {
+	for _, r := range m.rowsIn[i.ID] {
 		if v, ok := of(r); ok {
 			told, ever = v, true
 		}

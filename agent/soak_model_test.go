@@ -20,10 +20,14 @@ type model struct {
 	alerts    map[string]simulator.Alert        // by deduplication key
 	things    map[string][]thing                // by the token in their text
 	ties      []tie
-	byID      map[string][]tie // by incident id
-	rows      []change         // the inbox, in order
+	byID      map[string][]tie    // by incident id
+	rows      []change            // the inbox, in order
+	rowsOf    map[string][]change // of them: those of a TigerOps incident
+	rowsIn    map[string][]change // and of an incident.io incident
 	outbox    map[string]outboxRow
-	acts      map[string][]act // by incident id
+	acts      map[string][]act  // by incident id
+	doneTo    map[string][]act  // by the object that they made or moved
+	stories   map[string]*story // by TigerOps incident
 	bad       []string
 }
 
@@ -117,7 +121,8 @@ func (s *soak) model() *model {
 	s.Helper()
 	m := &model{
 		soak: s, incidents: make(map[string]simulator.IncidentView), alerts: make(map[string]simulator.Alert), things: make(map[string][]thing),
-		byID: make(map[string][]tie), outbox: make(map[string]outboxRow), acts: make(map[string][]act),
+		byID: make(map[string][]tie), outbox: make(map[string]outboxRow), acts: make(map[string][]act), doneTo: make(map[string][]act),
+		rowsOf: make(map[string][]change), rowsIn: make(map[string][]change), stories: make(map[string]*story),
 	}
 	snapshot := s.sim.Snapshot()
 	for _, i := range snapshot.Incidents {
@@ -163,10 +168,22 @@ func (s *soak) model() *model {
 			m.byID[t.Incident] = append(m.byID[t.Incident], t)
 		}
 	}
-	for _, row := range s.agent.rows("SELECT payload FROM inbox ORDER BY id") {
+	taken := make(map[int64]time.Time)
+	for _, c := range s.ops.taken {
+		taken[c.Row] = c.Taken
+	}
+	for _, row := range s.agent.rows("SELECT json_set(payload, '$.applied', iif(state = 'applied', applied_at, '')) FROM inbox ORDER BY id") {
 		var c change
 		decode(s, []byte(row), &c)
+		if c.Taken = taken[c.Row]; c.Taken.IsZero() { // the agent died when it had written the acknowledgement, and had not said so
+			c.Taken, _ = time.Parse(time.RFC3339, c.Applied)
+		}
 		m.rows = append(m.rows, c)
+		m.rowsOf[c.TigerOps] = append(m.rowsOf[c.TigerOps], c)
+		m.rowsIn[c.Incident.ID] = append(m.rowsIn[c.Incident.ID], c)
+	}
+	for _, st := range s.ops.stories {
+		m.stories[st.key] = st
 	}
 	for _, row := range s.agent.rows("SELECT json_object('id', id, 'event', event_id, 'state', state, 'reason', reason) FROM outbox") {
 		var r outboxRow
@@ -175,6 +192,9 @@ func (s *soak) model() *model {
 	}
 	for _, a := range s.staff.acts {
 		m.acts[a.incident] = append(m.acts[a.incident], a)
+		if a.object != "" {
+			m.doneTo[a.object] = append(m.doneTo[a.object], a)
+		}
 	}
 	return m
 }
@@ -202,6 +222,20 @@ func (m *model) nothingLost() {
 	}
 	if got, want := len(m.outbox), len(m.ops.events); got != want {
 		m.wrong("%d events in the outbox, want %d", got, want)
+	}
+	hooks := make(map[string]bool)
+	for _, id := range m.agent.rows("SELECT id FROM webhook") {
+		hooks[id] = true
+	}
+	for _, w := range m.sim.Webhooks() { // the latest, so many are remembered
+		if w.State == simulator.HookDelivered && !hooks[w.ID] {
+			m.wrong("webhook %s (%s) was accepted and is not there", w.ID, w.EventType)
+		}
+	}
+	for _, r := range m.rows {
+		if r.Applied == "" {
+			m.wrong("change %d was taken and does not count as applied", r.Row)
+		}
 	}
 }
 
@@ -276,7 +310,7 @@ func (m *model) alertOf(st *story) {
 		}
 	}
 	alert, there := m.alerts[key]
-	byHand := slices.ContainsFunc(m.staff.acts, func(a act) bool { return a.kind == "alert" && a.object == alert.ID })
+	byHand := slices.ContainsFunc(m.doneTo[alert.ID], func(a act) bool { return a.kind == "alert" })
 	switch {
 	case !there:
 		m.wrong("%s has no alert %s", st.key, key)

@@ -3,7 +3,6 @@ package agent_test
 import (
 	"context"
 	"flag"
-	"fmt"
 	"maps"
 	"math/rand/v2"
 	"net/http/httptest"
@@ -17,7 +16,7 @@ import (
 )
 
 var (
-	soakFor = flag.Duration("soak", 0, "how long TestSoak takes (a few of the minutes at its end are for the checks); 0: half a minute")
+	soakFor = flag.Duration("soak", 0, "how long TestSoak takes (a few of the minutes at its end are for the checks); 0: a minute")
 	theSeed = flag.Uint64("seed", 0, "seed of TestSoak; 0: a new one with -soak, else always the same")
 )
 
@@ -43,7 +42,7 @@ type soakPlan struct {
 
 func planFor(d time.Duration) soakPlan {
 	p := soakPlan{
-		storm: 18 * time.Second, newIncident: 400 * time.Millisecond, eventGap: 250 * time.Millisecond, actGap: 70 * time.Millisecond,
+		storm: 45 * time.Second, newIncident: 400 * time.Millisecond, eventGap: 250 * time.Millisecond, actGap: 70 * time.Millisecond,
 		weather: 900 * time.Millisecond, life: 2500 * time.Millisecond, reconcile: 4 * time.Second,
 	}
 	if d > 0 {
@@ -61,17 +60,20 @@ func planFor(d time.Duration) soakPlan {
 // soak is one run.
 type soak struct {
 	testing.TB
-	whole    context.Context
-	plan     soakPlan
-	seed     uint64
-	sim      *simulator.Simulator
-	agent    *process
-	kills    int // by SIGKILL
-	stops    int // by SIGTERM
-	resent   int // events whose sender was not answered
-	ops      *tigerOps
-	staff    *staff
-	weathers map[string]int
+	whole     context.Context
+	plan      soakPlan
+	seed      uint64
+	sim       *simulator.Simulator
+	agent     *process
+	kills     int // by SIGKILL
+	stillborn int // of those: before the agent answered anything
+	stops     int // by SIGTERM
+	resent    int // events whose sender was not answered
+	ops       *tigerOps
+	staff     *staff
+	weathers  map[string]int
+	figures   figures
+	edits     edits
 
 	forbidden []span // when the key lacked a role for something
 	calm      []span // when incident.io was well
@@ -96,6 +98,7 @@ func TestSoak(t *testing.T) {
 	s.rest(calm)
 	agreed := time.Since(calm)
 	s.report(s.check(), agreed)
+	s.rough()
 }
 
 func newSoak(t testing.TB, d time.Duration, seed uint64) *soak {
@@ -105,13 +108,13 @@ func newSoak(t testing.TB, d time.Duration, seed uint64) *soak {
 	case seed == 0:
 		seed = uint64(time.Now().UnixNano()) % 1e9
 	}
-	s := &soak{TB: t, whole: t.Context(), plan: planFor(d), seed: seed, weathers: make(map[string]int)}
+	s := &soak{TB: t, whole: t.Context(), plan: planFor(d), seed: seed, weathers: make(map[string]int), edits: edits{of: make(map[string][]span)}}
 	t.Logf("seed %d, a storm of %s; go test ./agent -run Soak -soak %s -seed %d", seed, s.plan.storm, d, seed)
 	s.sim = simulator.New(simulator.Options{
-		Key: theKey, Seed: seed, Keep: 100_000,
+		Key: theKey, Seed: seed, Keep: 20_000,
 		Limits: simulator.Limits{PerMinute: 30_000, AlertsPerMinute: 6_000, EscalationsPerMinute: 6_000},
 	})
-	server := httptest.NewServer(s.sim)
+	server := httptest.NewServer(s.edits.note(s.sim))
 	t.Cleanup(func() {
 		server.CloseClientConnections()
 		server.Close()
@@ -144,6 +147,7 @@ func (s *soak) rage() {
 	}
 	all.Go(func() { s.weather(storm, rng(10)) })
 	all.Go(func() { s.kill(storm, rng(11)) })
+	all.Go(func() { s.measure(storm) })
 	taking, enough := context.WithCancel(s.whole)
 	var taker sync.WaitGroup
 	taker.Go(func() { s.consume(taking, rng(12)) })
@@ -188,6 +192,20 @@ func (s *soak) kill(ctx context.Context, rng *rand.Rand) {
 		}
 		dead := time.NewTimer(time.Duration(rng.IntN(300)) * time.Millisecond)
 		<-dead.C
+		if rng.IntN(4) == 0 { // and once more while it starts
+			ended := s.agent.spawn()
+			starting := time.NewTimer(time.Duration(rng.IntN(200)) * time.Millisecond)
+			select {
+			case <-ended:
+				starting.Stop()
+				s.Errorf("the agent ended at its start:\n%s", s.agent.logTail(20))
+				return
+			case <-starting.C:
+			}
+			s.kills++
+			s.stillborn++
+			s.agent.kill()
+		}
 		if !s.agent.start() {
 			s.Errorf("the agent ended at its start:\n%s", s.agent.logTail(20))
 			return
@@ -350,47 +368,6 @@ func (s *soak) dead() {
 		s.Errorf("dead: got %v, want %v\n%s", got, want, strings.Join(s.agent.rows("SELECT event_id || ' ' || reason FROM outbox WHERE state = 'dead'"), "\n"))
 	}
 	s.agent.exec("UPDATE outbox SET state = 'skipped', reason = 'discarded: poison' WHERE state = 'dead'")
-}
-
-// report prints the figures of the run.
-func (s *soak) report(m *model, agreed time.Duration) {
-	c := s.sim.Counters()
-	events := len(s.ops.events)
-	s.Logf("seed %d: %d events of %d TigerOps incidents (%d sent again, %d without an answer), %d acts of people, %d changes out",
-		s.seed, events, len(s.ops.stories), s.ops.repeated, s.ops.resent, len(s.staff.acts), len(m.rows))
-	s.Logf("%d kills, %d stops; incident.io's health %v; faults met %v", s.kills, s.stops, s.weathers, c.Faults)
-	s.Logf("%d requests, %.1f an event; answered %s; %d idempotency keys came again", c.Requests, float64(c.Requests)/float64(events), statuses(c.ByStatus), c.Repeated)
-	s.Logf("webhooks: %d, %d arrived, %d doubled, %d vanished", c.Webhooks.Total, c.Webhooks.Delivered, c.Webhooks.Doubled, c.Webhooks.Dropped+c.Webhooks.Failed)
-	all, calm := m.latencies()
-	s.Logf("from an event's acceptance to incident.io: %s (p50), %s (p99), outages and deaths included; %s (p50), %s (p99) of those accepted while it was well",
-		percentile(all, 50), percentile(all, 99), percentile(calm, 50), percentile(calm, 99))
-	s.Logf("%s after the storm both sides agreed, a whole sweep included (every %s)", agreed.Round(time.Millisecond), s.plan.reconcile)
-}
-
-// latencies are the times from an event's acceptance to its first trace in incident.io: of all that leave one, and of
-// those that were accepted while incident.io was well.
-func (m *model) latencies() (all, calm []time.Duration) {
-	for id, things := range m.things {
-		ev := m.ops.events[id]
-		if ev == nil || ev.poison || ev.story.poisoned {
-			continue
-		}
-		made := slices.MinFunc(things, func(a, b thing) int { return a.made.Compare(b.made) }).made
-		d := max(made.Sub(ev.accepted), 0)
-		all = append(all, d)
-		if slices.ContainsFunc(m.calm, func(s span) bool { return s.from.Before(ev.accepted) && ev.accepted.Before(s.till) }) {
-			calm = append(calm, d)
-		}
-	}
-	return all, calm
-}
-
-func statuses(by map[int]int) string {
-	var all []string
-	for _, status := range slices.Sorted(maps.Keys(by)) {
-		all = append(all, fmt.Sprintf("%d: %d", status, by[status]))
-	}
-	return strings.Join(all, ", ")
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -20,9 +20,11 @@ type tigerOps struct {
 	*soak
 	mu       sync.Mutex
 	stories  []*story
-	events   map[string]*soakEvent // by id, once accepted
-	repeated int                   // events that were sent again although they were accepted
-	taken    []change              // what came out of the inbox, in the order in which it was taken
+	events   map[string]*soakEvent     // by id, once accepted
+	repeated int                       // events that were sent again although they were accepted
+	taken    []change                  // what came out of the inbox and was acknowledged, in that order
+	heard    map[string]map[string]any // TigerOps incident to what it was told of and has not said again
+	said     int                       // how often it did
 }
 
 // story is one TigerOps incident.
@@ -34,13 +36,10 @@ type story struct {
 	events []*soakEvent
 	// What TigerOps itself knows of it.
 	open     bool
-	above    bool // it was at min_severity once, so there is an incident for it
-	severity string
-	owner    string
+	above    bool     // it was at min_severity once, so there is an incident for it
 	actions  []string // of this life: names, with the status told last
 	status   map[string]string
 	posts    int
-	lives    int
 	poisoned bool
 }
 
@@ -74,14 +73,15 @@ type change struct {
 	Message    string         `json:"message"`
 	OccurredAt time.Time      `json:"occurred_at"`
 	Source     string         `json:"source"`
-	Taken      time.Time      `json:"-"` // when TigerOps had applied it
+	Applied    string         `json:"applied"` // when the agent wrote down that TigerOps had
+	Taken      time.Time      `json:"-"`       // when TigerOps had applied it
 }
 
 func (c change) after(name string) string  { s, _ := c.After[name].(string); return s }
 func (c change) before(name string) string { s, _ := c.Before[name].(string); return s }
 
 func newTigerOps(s *soak) *tigerOps {
-	return &tigerOps{soak: s, events: make(map[string]*soakEvent)}
+	return &tigerOps{soak: s, events: make(map[string]*soakEvent), heard: make(map[string]map[string]any)}
 }
 
 // storm tells stories until ctx ends, and returns when what was begun of them by then is accepted.
@@ -111,7 +111,13 @@ func (o *tigerOps) storm(ctx context.Context) {
 // tell tells a story, an event after the other.
 func (o *tigerOps) tell(ctx context.Context, s *story) {
 	poison := s.rng.IntN(30) == 0
+	echo := rand.New(rand.NewPCG(o.seed, s.rng.Uint64())) // of its own, so that the story stays what the seed makes it
 	for n := range s.length {
+		if heard := o.repeats(s.key, echo); heard != nil {
+			ev := s.sayAgain(n, heard)
+			s.events = append(s.events, ev)
+			o.send(echo, ev, s.events)
+		}
 		var ev *soakEvent
 		if poison && n == s.length/2 && s.above {
 			ev = s.poison(n)
@@ -131,6 +137,51 @@ func (o *tigerOps) tell(ctx context.Context, s *story) {
 		case <-pause.C:
 		}
 	}
+}
+
+// hears keeps what TigerOps has taken over from incident.io, to say it again as one does whose webhooks tell of every
+// change.
+func (o *tigerOps) hears(c change) {
+	inc := o.heard[c.TigerOps]
+	if inc == nil {
+		inc = make(map[string]any)
+	}
+	switch c.Type {
+	case "incident.severity_changed":
+		inc["severity"] = c.after("severity")
+	case "incident.status_changed", "incident.acknowledged", "incident.reopened":
+		if c.after("category") != simulator.CategoryLive {
+			return
+		}
+		inc["status"] = c.after("status")
+	case "incident.role_assigned":
+		responsible(inc, c.after("name"), c.after("email"))
+	default:
+		return
+	}
+	o.heard[c.TigerOps] = inc
+}
+
+// repeats is what TigerOps has heard and says again now, nil if it has heard nothing or keeps it to itself a while
+// longer.
+func (o *tigerOps) repeats(key string, rng *rand.Rand) map[string]any {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	heard := o.heard[key]
+	if heard == nil || rng.IntN(2) == 0 {
+		return nil
+	}
+	delete(o.heard, key)
+	o.said++
+	return heard
+}
+
+// sayAgain is an event before the nth of the story that says what TigerOps heard.
+func (s *story) sayAgain(n int, inc map[string]any) *soakEvent {
+	ev := &soakEvent{id: fmt.Sprintf("%s-H%03d", s.key, n), kind: "incident.updated", story: s, at: time.Now()}
+	inc["id"] = s.key
+	ev.write(map[string]any{"incident": inc})
+	return ev
 }
 
 // loneAlert is an event that belongs to no incident.
@@ -172,7 +223,7 @@ func (s *story) next(n int) *soakEvent {
 	actor := map[string]any{"name": who.name + " " + token, "email": who.email}
 	pick := func(words ...string) string { return words[s.rng.IntN(len(words))] }
 	severity := func(to string) {
-		s.severity, inc["severity"] = to, to
+		inc["severity"] = to
 		s.above = s.above || s.open && to != "info"
 	}
 	kind := ""
@@ -207,7 +258,7 @@ func (s *story) next(n int) *soakEvent {
 			inc["team"] = "payments"
 		}
 		if s.rng.IntN(2) == 0 {
-			s.responsible(inc, who.name, who.email)
+			responsible(inc, who.name, who.email)
 		}
 	case "incident.updated":
 		if len(inc) == 1 && s.rng.IntN(2) == 0 {
@@ -223,7 +274,7 @@ func (s *story) next(n int) *soakEvent {
 			inc["deployment"] = map[string]any{"sha": strings.ToLower(ev.id)}
 		}
 		if s.rng.IntN(5) == 0 {
-			s.responsible(inc, who.name, who.email)
+			responsible(inc, who.name, who.email)
 		}
 		if s.open && s.rng.IntN(5) == 0 {
 			inc["status"] = pick("investigating", "mitigated")
@@ -241,7 +292,6 @@ func (s *story) next(n int) *soakEvent {
 		ev.want["update or timeline"], ev.most = 1, true // people may have closed it before
 	case "incident.reopened":
 		s.open, s.actions, s.status, s.posts = true, nil, make(map[string]string), 0
-		s.lives++
 		body["actor"] = actor
 		severity(pick("warning", "critical"))
 		ev.want["update"], ev.most = 1, true // or it is declared anew
@@ -298,8 +348,7 @@ func (s *story) next(n int) *soakEvent {
 	return ev
 }
 
-func (s *story) responsible(inc map[string]any, name, email string) {
-	s.owner = email
+func responsible(inc map[string]any, name, email string) {
 	inc["responders"] = []map[string]any{{"role": "owner", "name": name, "email": email}}
 }
 
@@ -422,6 +471,7 @@ func (o *tigerOps) applied(c change) {
 	defer o.mu.Unlock()
 	c.Taken = time.Now()
 	o.taken = append(o.taken, c)
+	o.hears(c)
 }
 
 // person is who does something in incident.io.
