@@ -13,6 +13,7 @@ import (
 func (m *model) noEcho() {
 	once := make(map[string]int64)
 	keys := make(map[string]bool)
+	moves := make(map[string]int) // "incident what" to how often it was told
 	for _, r := range m.rows {
 		if keys[r.Key] {
 			m.wrong("row %d has the key of another", r.Row)
@@ -26,6 +27,13 @@ func (m *model) noEcho() {
 		if !m.explained(r, i) {
 			m.wrong("row %d (%s of %s, %s, by %s) is not explained by what anybody did: before %v, after %v, message %q",
 				r.Row, r.Type, r.TigerOps, i.Reference, r.Source, r.Before, r.After, r.Message)
+		}
+		if what := moveOf(r); what != "" {
+			key := r.Incident.ID + " " + what
+			moves[key]++
+			if told, done := moves[key], m.moves(i)[what]; told > done {
+				m.wrong("row %d (%s of %s, %s, by %s) tells for the %dth time what people did %d times: %s", r.Row, r.Type, r.TigerOps, i.Reference, r.Source, told, done, what)
+			}
 		}
 		for _, note := range notes.FindAllString(r.Message, -1) {
 			if before := once[note]; before != 0 {
@@ -47,6 +55,56 @@ func (m *model) noEcho() {
 		}
 		last = max(last, c.Row)
 	}
+}
+
+// moveOf is what a row says that somebody set, as moves names it; empty for rows of something else.
+func moveOf(r change) string {
+	switch r.Type {
+	case "incident.status_changed", "incident.resolved", "incident.reopened", "incident.merged", "incident.acknowledged":
+		if r.after("escalation_id") == "" {
+			return "status " + r.after("incident_io_status")
+		}
+	case "incident.severity_changed":
+		return "severity " + r.after("incident_io_severity")
+	case "incident.role_assigned":
+		return "lead " + r.after("email")
+	case "incident.role_unassigned":
+		return "no lead"
+	case "incident.summary_changed":
+		return "summary"
+	}
+	return ""
+}
+
+// moves counts what people set in an incident.
+func (m *model) moves(i simulator.IncidentView) map[string]int {
+	done := make(map[string]int)
+	status, severity := "", ""
+	for _, u := range i.Updates {
+		byPerson := u.Updater.User != nil
+		if byPerson && u.NewStatus.Name != status {
+			done["status "+u.NewStatus.Name]++
+		}
+		if status = u.NewStatus.Name; u.NewSeverity == nil {
+			continue
+		}
+		if byPerson && u.NewSeverity.Name != severity {
+			done["severity "+u.NewSeverity.Name]++
+		}
+		severity = u.NewSeverity.Name
+	}
+	for _, a := range m.acts[i.ID] {
+		switch a.kind {
+		case "role":
+			done["lead "+a.value]++
+			done["no lead"]++ // for who had it
+		case "unassign":
+			done["no lead"]++
+		case "summary":
+			done["summary"]++
+		}
+	}
+	return done
 }
 
 var conflictText = regexp.MustCompile(`\(conflict: latest\)|incident\.io allows no way there`)

@@ -19,13 +19,20 @@ import (
 type figures struct {
 	memory int64 // most resident bytes of any of the agent's lives
 	wal    int64 // most bytes of the write-ahead log
+	queue  []int // events that waited, looked at now and then during the storm
 }
 
 // measure looks at the agent's process and files again and again, until ctx ends.
 func (s *soak) measure(ctx context.Context) {
 	next := time.NewTicker(50 * time.Millisecond)
 	defer next.Stop()
-	for {
+	for n := 0; ; n++ {
+		if n%20 == 0 {
+			if waiting, err := s.agent.query("SELECT count(*) FROM outbox WHERE state = 'pending'"); err == nil {
+				count, _ := strconv.Atoi(waiting[0])
+				s.figures.queue = append(s.figures.queue, count)
+			}
+		}
 		s.figures.memory = max(s.figures.memory, s.agent.peakMemory())
 		s.figures.wal = max(s.figures.wal, s.agent.fileSize("-wal"))
 		select {
@@ -65,6 +72,18 @@ func (p *process) fileSize(ending string) int64 {
 	return info.Size()
 }
 
+// quarters are the most of each quarter of a series: one that grows from quarter to quarter shows a queue that is filled
+// faster than it is emptied.
+func quarters(series []int) string {
+	var most []string
+	for n := range 4 {
+		if part := series[n*len(series)/4 : (n+1)*len(series)/4]; len(part) > 0 {
+			most = append(most, strconv.Itoa(slices.Max(part)))
+		}
+	}
+	return strings.Join(most, ", ")
+}
+
 func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }
 
 // report prints the figures of the run.
@@ -80,6 +99,7 @@ func (s *soak) report(m *model, agreed time.Duration) {
 	s.Logf("from an event's acceptance to incident.io: %s (p50), %s (p99), outages and deaths included; %s (p50), %s (p99) of those accepted while it was well",
 		percentile(all, 50), percentile(all, 99), percentile(calm, 50), percentile(calm, 99))
 	s.Logf("%s after the storm both sides agreed, whole sweeps included (every %s)", agreed.Round(time.Millisecond), s.plan.reconcile)
+	s.Logf("events that waited during the storm: %s at most, by its quarters", quarters(s.figures.queue))
 	s.agent.stop() // its processor time is known once it has ended
 	s.agent.mu.Lock()
 	cpu := s.agent.cpu

@@ -50,6 +50,9 @@ func planFor(d time.Duration) soakPlan {
 		p.storm = max(p.storm, d/3)
 		p.reconcile = max(4*time.Second, min(d/20, 20*time.Second))
 		p.newIncident = 600 * time.Millisecond
+		if d > 20*time.Minute { // some tens of thousands of events are enough, and what holds them is in memory
+			p.newIncident = time.Second
+		}
 		p.life = max(p.life, min(d/40, 12*time.Second))
 		p.weather = max(p.weather, min(d/100, 4*time.Second))
 	}
