@@ -113,7 +113,7 @@ func (o *tigerOps) tell(ctx context.Context, s *story) {
 	poison := s.rng.IntN(30) == 0
 	echo := rand.New(rand.NewPCG(o.seed, s.rng.Uint64())) // of its own, so that the story stays what the seed makes it
 	for n := range s.length {
-		if heard := o.repeats(s.key, echo); heard != nil {
+		if heard := o.repeats(s, echo); heard != nil {
 			ev := s.sayAgain(n, heard)
 			s.events = append(s.events, ev)
 			o.send(echo, ev, s.events)
@@ -123,6 +123,7 @@ func (o *tigerOps) tell(ctx context.Context, s *story) {
 			ev = s.poison(n)
 		} else {
 			ev = s.next(n)
+			o.forgets(s, ev)
 		}
 		s.events = append(s.events, ev)
 		o.send(s.rng, ev, s.events)
@@ -162,16 +163,34 @@ func (o *tigerOps) hears(c change) {
 	o.heard[c.TigerOps] = inc
 }
 
-// repeats is what TigerOps has heard and says again now, nil if it has heard nothing or keeps it to itself a while
-// longer.
-func (o *tigerOps) repeats(key string, rng *rand.Rand) map[string]any {
+// forgets drops what TigerOps has heard and an event of its own has overtaken.
+func (o *tigerOps) forgets(s *story, ev *soakEvent) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	heard := o.heard[key]
-	if heard == nil || rng.IntN(2) == 0 {
+	heard := o.heard[s.key]
+	for name := range heard {
+		if bytes.Contains(ev.payload, []byte(`"`+name+`":`)) {
+			delete(heard, name)
+		}
+	}
+	if ev.kind == "incident.resolved" || ev.kind == "incident.reopened" || ev.kind == "incident.acknowledged" {
+		delete(heard, "status")
+	}
+}
+
+// repeats is what TigerOps has heard and says again now, nil if it has heard nothing or keeps it to itself a while
+// longer. That something goes on there is nothing to say once it has resolved it itself.
+func (o *tigerOps) repeats(s *story, rng *rand.Rand) map[string]any {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	heard := o.heard[s.key]
+	if !s.open {
+		delete(heard, "status")
+	}
+	if len(heard) == 0 || rng.IntN(2) == 0 {
 		return nil
 	}
-	delete(o.heard, key)
+	delete(o.heard, s.key)
 	o.said++
 	return heard
 }
