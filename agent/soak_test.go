@@ -235,7 +235,7 @@ func (s *soak) weather(ctx context.Context, rng *rand.Rand) {
 			s.sim.SetKey("another")
 		}
 		began := time.Now()
-		lasts := time.NewTimer(time.Duration((0.3 + 1.4*rng.Float64()) * float64(s.plan.weather)))
+		lasts := time.NewTimer(time.Duration((0.3 + 0.7*rng.ExpFloat64()) * float64(s.plan.weather))) // now and then very long
 		select {
 		case <-ctx.Done():
 			lasts.Stop()
