@@ -57,6 +57,31 @@ func (m *model) noEcho() {
 	}
 }
 
+// noEmptyWords: where TigerOps says again what it was told, nobody in incident.io is bothered with it. An update of the
+// agent's moves something, or tells what an event has to tell, unless somebody came before it a moment ago.
+func (m *model) noEmptyWords() {
+	const moment = 3 * time.Second
+	for _, id := range sortedKeys(m.incidents) {
+		i := m.incidents[id]
+		status, severity := "", ""
+		var person time.Time
+		for n, u := range i.Updates {
+			moved := u.NewStatus.Name != status
+			status = u.NewStatus.Name
+			if u.NewSeverity != nil {
+				moved = moved || u.NewSeverity.Name != severity
+				severity = u.NewSeverity.Name
+			}
+			switch {
+			case u.Updater.User != nil:
+				person = u.CreatedAt
+			case n > 0 && !moved && !tokens.MatchString(u.Message) && u.CreatedAt.Sub(person) > moment:
+				m.wrong("%s: the agent's update of %s moves nothing: %q", i.Reference, u.CreatedAt.Format("15:04:05.000"), u.Message)
+			}
+		}
+	}
+}
+
 // moveOf is what a row says that somebody set, as moves names it; empty for rows of something else.
 func moveOf(r change) string {
 	switch r.Type {

@@ -80,6 +80,7 @@ func (s *soak) check() *model {
 	m.inOrder()
 	m.bothSidesAgree()
 	m.noEcho()
+	m.noEmptyWords()
 	m.everyActTold()
 	for _, left := range []string{
 		"SELECT 'step left open: ' || outbox_id || ' ' || step FROM delivery WHERE state = 'open'",

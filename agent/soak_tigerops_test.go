@@ -112,11 +112,14 @@ func (o *tigerOps) storm(ctx context.Context) {
 func (o *tigerOps) tell(ctx context.Context, s *story) {
 	poison := s.rng.IntN(30) == 0
 	echo := rand.New(rand.NewPCG(o.seed, s.rng.Uint64())) // of its own, so that the story stays what the seed makes it
+	echoes := echo.IntN(2) == 0                           // the others keep to themselves what they hear
 	for n := range s.length {
-		if heard := o.repeats(s, echo); heard != nil {
-			ev := s.sayAgain(n, heard)
-			s.events = append(s.events, ev)
-			o.send(echo, ev, s.events)
+		if echoes {
+			if heard := o.repeats(s, echo); heard != nil {
+				ev := s.sayAgain(n, heard)
+				s.events = append(s.events, ev)
+				o.send(echo, ev, s.events)
+			}
 		}
 		var ev *soakEvent
 		if poison && n == s.length/2 && s.above {
