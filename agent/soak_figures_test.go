@@ -111,7 +111,7 @@ func (s *soak) report(m *model, agreed time.Duration) {
 
 // rough fails a long run that was not what it says it is: no fault of some kind, too little to do.
 func (s *soak) rough() {
-	if s.plan.storm < 4*time.Minute {
+	if s.plan.storm < slower*8*time.Minute {
 		return // chance may have left something out
 	}
 	c := s.sim.Counters()
