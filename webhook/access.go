@@ -22,7 +22,10 @@ func (l *listener) access(r *http.Request) error {
 	case near && fromLoopback(r):
 		return forbidden("host", "the Host is not this machine's: use its address or localhost, or send Authorization: Bearer")
 	case secret == "":
-		return forbidden("remote", "this is for loopback and the unix socket only, since TIGEROPS_WEBHOOK_SECRET is not set")
+		return &Error{
+			Status: http.StatusUnauthorized, reason: "remote",
+			Message: "this is for loopback and the unix socket only, since TIGEROPS_WEBHOOK_SECRET is not set",
+		}
 	}
 	return unauthorized("Authorization: Bearer with TIGEROPS_WEBHOOK_SECRET is needed from elsewhere than loopback and the unix socket")
 }
