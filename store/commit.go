@@ -66,7 +66,8 @@ type Park struct {
 }
 
 // Finish ends a pending event. The events of Folded end done with folded_into set; one of them that a person has
-// discarded meanwhile stays as it is, since its effect was sent all the same.
+// discarded meanwhile stays as it is, since its effect was sent all the same. The attempt that ended an event counts,
+// unless it ends skipped.
 type Finish struct {
 	OutboxID int64
 	State    string // Done, Skipped or Dead
@@ -314,12 +315,13 @@ func (t *tx) event(c *Commit) error {
 			finished = nil
 		}
 		if err := t.must(fmt.Sprintf("ending event %d", f.OutboxID),
-			`UPDATE outbox SET state = ?, reason = ?, finished_at = ?, parked = 0, rev = rev + 1 WHERE id = ? AND state = 'pending'`,
+			`UPDATE outbox SET state = ?1, reason = ?2, finished_at = ?3, parked = 0, attempts = attempts + (?1 <> 'skipped'), rev = rev + 1
+			WHERE id = ?4 AND state = 'pending'`,
 			f.State, f.Reason, finished, f.OutboxID); err != nil {
 			return err
 		}
 		for _, id := range f.Folded {
-			if _, err := t.exec(`UPDATE outbox SET state = 'done', folded_into = ?, merged = 1, parked = 0, finished_at = ?, rev = rev + 1
+			if _, err := t.exec(`UPDATE outbox SET state = 'done', folded_into = ?, merged = 1, parked = 0, attempts = attempts + 1, finished_at = ?, rev = rev + 1
 				WHERE id = ? AND state = 'pending'`, f.OutboxID, t.now, id); err != nil {
 				return fmt.Errorf("folding event %d into %d: %w", id, f.OutboxID, err)
 			}

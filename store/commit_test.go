@@ -129,6 +129,22 @@ func TestAnEventIsPutOff(t *testing.T) {
 	}
 }
 
+// Whoever reads the table wants to know how often an event was tried.
+func TestTheAttemptThatEndsAnEventCounts(t *testing.T) {
+	t.Parallel()
+	s, _ := fresh(t)
+	for state, want := range map[string]int{store.Done: 1, store.Dead: 1, store.Skipped: 0} {
+		for before := range 2 {
+			id := insert(t, s, event(fmt.Sprint(state, before), fmt.Sprint("TIG-", state, before)))[0]
+			if before > 0 {
+				commit(t, s, store.Commit{Defer: &store.Defer{OutboxID: id, Attempts: before, Next: future(), Reason: "503"}})
+			}
+			commit(t, s, store.Commit{Finish: &store.Finish{OutboxID: id, State: state}})
+			equal(t, fmt.Sprintf("attempts of a %s event after %d that failed", state, before), must[store.Event](t)(s.Event(ctx, id)).Attempts, before+want)
+		}
+	}
+}
+
 func TestFoldedEventsEndWithTheirCarrier(t *testing.T) {
 	t.Parallel()
 	s, _ := fresh(t)
@@ -138,7 +154,7 @@ func TestFoldedEventsEndWithTheirCarrier(t *testing.T) {
 	}
 	commit(t, s, store.Commit{Finish: &store.Finish{OutboxID: ids[0], State: store.Done, Folded: ids[1:3]}})
 	b, c := must[store.Event](t)(s.Event(ctx, ids[1])), must[store.Event](t)(s.Event(ctx, ids[2]))
-	if b.State != store.Done || b.FoldedInto != ids[0] || b.FinishedAt.IsZero() {
+	if b.State != store.Done || b.FoldedInto != ids[0] || b.FinishedAt.IsZero() || b.Attempts != 1 {
 		t.Errorf("folded: %+v", b)
 	}
 	if c.State != store.Skipped || c.Reason != "by hand" || c.FoldedInto != 0 {
