@@ -174,7 +174,7 @@ func (d *delivery) step(ctx context.Context) (v verdict, finished bool, err erro
 		v, err = d.skip(ctx, out.Skip)
 		return v, true, err
 	case a.cfg.Load().DryRun && (out.Park != "" || len(out.Next) == 0):
-		v, err = d.skip(ctx, "dry run; "+cmp.Or(out.Park, "nothing to change in incident.io"))
+		v, err = d.record(ctx, "dry run; "+cmp.Or(out.Park, "nothing to change in incident.io"), out)
 		return v, true, err
 	case out.Park != "":
 		v, err = d.park(ctx, out.Park)
@@ -184,7 +184,7 @@ func (d *delivery) step(ctx context.Context) (v verdict, finished bool, err erro
 	case len(out.Next) == 0:
 		return d.finish(ctx, out, ledger)
 	case a.cfg.Load().DryRun:
-		v, err = d.record(ctx, out)
+		v, err = d.record(ctx, "dry run", out)
 		return v, true, err
 	}
 	d.urgent = d.urgent || out.Urgent
@@ -348,7 +348,8 @@ func (d *delivery) introduce(ctx context.Context, in mapping.Input, ledger []sto
 			continue
 		}
 		if a.cfg.Load().DryRun {
-			v, err := d.record(ctx, mapping.Outcome{Next: steps})
+			told := mapping.Pushed{Title: cmp.Or(d.state.Incident.Title, d.ev.IncidentKey)} // as below
+			v, err := d.record(ctx, "dry run", mapping.Outcome{Next: steps, Pushed: told})
 			return v, true, err
 		}
 		if err := d.freeze(ctx, req); err != nil {

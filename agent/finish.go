@@ -108,9 +108,9 @@ func (d *delivery) endParked(ctx context.Context, c *store.Commit) error {
 	return err
 }
 
-// skip ends an event that nothing is sent for; what it tells still adds up.
-func (d *delivery) skip(ctx context.Context, reason string) (verdict, error) {
-	c := store.Commit{Why: "skip", Finish: &store.Finish{OutboxID: d.ev.ID, State: "skipped", Reason: oneLine(reason, 500), Folded: d.folded}}
+// skip ends an event that nothing is sent for; what it tells still adds up. ties are written with its end.
+func (d *delivery) skip(ctx context.Context, reason string, ties ...store.Link) (verdict, error) {
+	c := store.Commit{Why: "skip", Links: ties, Finish: &store.Finish{OutboxID: d.ev.ID, State: "skipped", Reason: oneLine(reason, 500), Folded: d.folded}}
 	var err error
 	if mapping.KnownType(d.event.Type) {
 		if c.Incident, err = d.stateOf(); err != nil {
@@ -149,9 +149,12 @@ func (d *delivery) dead(ctx context.Context, reason string) (verdict, error) {
 	return verdict{}, nil
 }
 
-// record ends an event of a dry run: what would be sent stands in the ledger, and nothing of it is ever sent.
-func (d *delivery) record(ctx context.Context, out mapping.Outcome) (verdict, error) {
+// record ends an event of a dry run: what would be sent stands in the ledger, and nothing of it is ever sent. So that no
+// later event sends it either, what it tells of a tied incident counts as sent.
+func (d *delivery) record(ctx context.Context, reason string, out mapping.Outcome) (verdict, error) {
+	told := out.Pushed
 	for _, req := range out.Next {
+		told = told.With(req.Effect.Pushed)
 		effect, err := json.Marshal(req.Effect)
 		if err != nil {
 			return verdict{}, fmt.Errorf("write down step %s: %w", req.Name, err)
@@ -164,5 +167,17 @@ func (d *delivery) record(ctx context.Context, out mapping.Outcome) (verdict, er
 			return verdict{}, fmt.Errorf("write down step %s: %w", req.Name, err)
 		}
 	}
-	return d.skip(ctx, "dry run")
+	if d.link == nil {
+		return d.skip(ctx, reason)
+	}
+	tie, err := tieOf(*d.link)
+	if err != nil {
+		return verdict{}, err
+	}
+	tie.Pushed = tie.Pushed.With(told)
+	link, err := linkOf(*d.link, tie, d.state)
+	if err != nil {
+		return verdict{}, err
+	}
+	return d.skip(ctx, reason, link)
 }
