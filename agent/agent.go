@@ -181,8 +181,12 @@ func (a *Agent) Reload() error {
 	a.up.setLimit(c.RateLimit)
 	a.dir.forget()
 	a.log.Info("configuration reloaded")
-	if len(c.WebhookSecrets) > 0 && a.edges.webhookAddr() == "" {
-		a.log.Warn("there is a webhook secret now, but the webhook port is opened at a start only", "mend", "restart the agent")
+	if was := a.edges.webhookAddr(); was == "" {
+		if err := a.edges.openHooks(); err != nil {
+			a.log.Error("there is a webhook secret now, but the webhook port can't be opened", "error", err, "mend", "reload once it is free")
+		} else if now := a.edges.webhookAddr(); now != "" {
+			a.log.Info("there is a webhook secret now: the webhook port is open", "webhooks", now)
+		}
 	}
 	a.up.hurry() // a new key may be what was missing
 	return nil

@@ -20,7 +20,11 @@ import (
 type edges struct {
 	a     *Agent
 	local door
-	hooks door // without a listener: pull-only
+
+	mu     sync.Mutex
+	hooks  door      // without a listener: pull-only
+	fresh  chan door // a webhook port that is open and not served yet
+	closed bool
 }
 
 // door is a listener and the server that answers on it.
@@ -32,7 +36,7 @@ type door struct {
 // listen opens the listeners; nobody is answered before serve.
 func listen(a *Agent) (_ *edges, err error) {
 	c := a.cfg.Load()
-	e := &edges{a: a}
+	e := &edges{a: a, fresh: make(chan door, 1)}
 	defer func() {
 		if err != nil {
 			_ = e.close()
@@ -45,16 +49,25 @@ func listen(a *Agent) (_ *edges, err error) {
 	if len(c.WebhookSecrets) == 0 {
 		a.log.Warn("no webhook secret: pull-only, changes in incident.io come by the sweep alone",
 			"every", c.ReconcileInterval.String(), "mend", "set INCIDENT_IO_WEBHOOK_SECRET")
-		if a.opts.WebhookListener != nil {
-			_ = a.opts.WebhookListener.Close() // nobody may be let in
-		}
-		return e, nil
 	}
-	if e.hooks.ln, err = open(a, "webhook", a.opts.WebhookListener, c.WebhookAddr); err != nil {
-		return nil, err
+	return e, e.openHooks()
+}
+
+// openHooks opens the webhook port, unless it is open already or there is no secret, so that nobody could be let in.
+func (e *edges) openHooks() error {
+	c := e.a.cfg.Load()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.hooks.ln != nil || e.closed || len(c.WebhookSecrets) == 0 {
+		return nil
 	}
-	e.hooks.server = &webhook.Server{Name: "webhook", Handler: e.hookDoor().Handler(), Log: a.log}
-	return e, nil
+	ln, err := open(e.a, "webhook", e.a.opts.WebhookListener, c.WebhookAddr)
+	if err != nil {
+		return err
+	}
+	e.hooks = door{ln: ln, server: &webhook.Server{Name: "webhook", Handler: e.hookDoor().Handler(), Log: e.a.log}}
+	e.fresh <- e.hooks
+	return nil
 }
 
 // open takes the listener that was handed over, else opens the address.
@@ -74,39 +87,49 @@ func open(a *Agent, name string, given net.Listener, addr string) (net.Listener,
 func (e *edges) serve(ctx context.Context) error {
 	var group sync.WaitGroup
 	failed := make(chan error, 2)
-	for _, d := range []door{e.local, e.hooks} {
-		if d.ln != nil {
-			group.Go(func() {
-				if err := d.server.Serve(d.ln); err != nil {
-					failed <- err
-				}
-			})
-		}
+	serve := func(d door) {
+		group.Go(func() {
+			if err := d.server.Serve(d.ln); err != nil {
+				failed <- err
+			}
+		})
 	}
+	serve(e.local)
 	var err error
-	select {
-	case <-ctx.Done():
-	case err = <-failed:
+	for err == nil && ctx.Err() == nil {
+		select {
+		case hooks := <-e.fresh:
+			serve(hooks)
+		case <-ctx.Done():
+		case err = <-failed:
+		}
 	}
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin-time.Second)
 	defer cancel()
-	for _, d := range []door{e.hooks, e.local} {
-		if d.ln != nil {
-			err = errors.Join(err, d.server.Shutdown(stop))
-		}
+	if hooks := e.end(); hooks.ln != nil {
+		err = errors.Join(err, hooks.server.Shutdown(stop))
 	}
+	err = errors.Join(err, e.local.server.Shutdown(stop))
 	group.Wait()
-	return err
+	return errors.Join(err, e.close())
 }
 
-// close gives the listeners back when they are never served.
+// end sees to it that no port is opened any more, and tells which webhook port there is.
+func (e *edges) end() door {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.closed = true
+	return e.hooks
+}
+
+// close gives the listeners back, also those that were never served.
 func (e *edges) close() error {
 	var err error
-	for _, d := range []door{e.local, e.hooks} {
-		if d.ln == nil {
+	for _, ln := range []net.Listener{e.local.ln, e.end().ln, e.a.opts.WebhookListener} {
+		if ln == nil {
 			continue
 		}
-		if cerr := d.ln.Close(); cerr != nil && !errors.Is(cerr, net.ErrClosed) {
+		if cerr := ln.Close(); cerr != nil && !errors.Is(cerr, net.ErrClosed) {
 			err = errors.Join(err, fmt.Errorf("close the listener: %w", cerr))
 		}
 	}
@@ -116,7 +139,11 @@ func (e *edges) close() error {
 func (e *edges) localAddr() string { return e.local.addr() }
 
 // webhookAddr is where webhooks come in; empty: pull-only.
-func (e *edges) webhookAddr() string { return e.hooks.addr() }
+func (e *edges) webhookAddr() string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.hooks.addr()
+}
 
 func (d door) addr() string {
 	if d.ln == nil {
