@@ -89,7 +89,7 @@ func (l *listener) parse(body []byte) (payloads [][]byte, places []int, err erro
 		return nil, nil, badRequest("the body is empty; a JSON object, an array or NDJSON is needed", nil)
 	}
 	if !utf8.Valid(body) {
-		return nil, nil, badRequest("the body is not UTF-8, so it is not JSON", nil)
+		return nil, nil, badRequest("the body is not UTF-8, so it is not JSON; compressed bodies are not taken", nil)
 	}
 	events, err := l.Split(body)
 	if err != nil {

@@ -36,6 +36,7 @@ func TestEvents(t *testing.T) {
 		"nothing":                {"", 400, `…"error":"the body is empty`, 0},
 		"spaces":                 {" \n", 400, `…"error":"the body is empty`, 0},
 		"not JSON":               {`{"id":`, 400, `…"error":"the body is not JSON`, 0},
+		"compressed":             {string(zipped(t, []byte(one))), 400, `…compressed bodies are not taken`, 0},
 		"not UTF-8":              {"{\"id\":\"\xff\",\"type\":\"x\"}", 400, `…not UTF-8`, 0},
 		"no id":                  {`{"type":"x"}`, 422, `{"error":"1 of 1 events can't be taken, so nothing was stored","errors":[{"index":0,"field":"id","message":"is needed"}]}`, 0},
 		"one of three is faulty": {"[" + one + ",{},{\"id\":1}," + two + "]", 422, `…"errors":[{"index":2,`, 0},

@@ -2,6 +2,7 @@ package webhook_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"errors"
 	"net/http"
@@ -37,6 +38,8 @@ func TestReceiver(t *testing.T) {
 		change(h)
 		return h
 	}
+	packed, bomb := zipped(t, event), zipped(t, bytes.Repeat([]byte(`{"a":1}`), 1<<22))
+	gzipped := func(h http.Header) { h.Set("Content-Encoding", "gzip") }
 	const unsigned = "{\"error\":\"the signature is missing, wrong or out of date\"}\n"
 	for name, tc := range map[string]struct {
 		header http.Header
@@ -65,7 +68,9 @@ func TestReceiver(t *testing.T) {
 		"stale":               {h(secretA, "webhook-", now.Add(-6*time.Minute)), event, 401, "refused too_old"},
 		"from the future":     {h(secretA, "webhook-", now.Add(6*time.Minute)), event, 401, "refused too_new"},
 		"no time at all":      {with(h(secretA, "webhook-", now), func(h http.Header) { h.Set("webhook-timestamp", "yesterday") }), event, 401, "refused invalid_headers"},
-		"compressed":          {with(h(secretA, "webhook-", now), func(h http.Header) { h.Set("Content-Encoding", "gzip") }), event, 415, "refused encoding"},
+		"compressed, signed":  {with(signed(t, secretA, "webhook-", "msg_1", now, packed), gzipped), packed, 400, "refused not_json"},
+		"compressed, wrong":   {with(h(secretA, "webhook-", now), gzipped), packed, 401, "refused wrong_signature"},
+		"a bomb":              {with(signed(t, secretA, "webhook-", "msg_1", now, bomb), gzipped), bomb, 400, "refused not_json"},
 		"signed but not JSON": {signed(t, secretA, "webhook-", "msg_1", now, []byte("{oops")), []byte("{oops"), 400, "refused not_json"},
 		"signed and empty":    {signed(t, secretA, "webhook-", "msg_1", now, nil), nil, 400, "refused not_json"},
 		"an unknown type":     {signed(t, secretA, "webhook-", "msg_1", now, []byte(`{"event_type":"x"}`)), []byte(`{"event_type":"x"}`), 204, "stored secret_0"},
@@ -107,6 +112,20 @@ func TestReceiver(t *testing.T) {
 // mebibyte is a JSON string of 1 MiB and some bytes.
 func mebibyte(more int) []byte {
 	return []byte(`"` + strings.Repeat("x", 1<<20-2+more) + `"`)
+}
+
+// zipped is a body as a client compresses it.
+func zipped(t testing.TB, body []byte) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	if _, err := z.Write(body); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
 }
 
 func TestReceiverRefusesAllWithoutAUsableSecret(t *testing.T) {
