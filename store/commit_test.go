@@ -280,17 +280,19 @@ func TestWebhooksAreKeptAsTheyCame(t *testing.T) {
 	t.Parallel()
 	s, db := fresh(t)
 	bodies := map[string]string{
-		"m1": `{"event_type":"public_incident.incident_updated_v2","public_incident.incident_updated_v2":{"id":"I1","severity":{"id":"no"}}}`,
-		"m2": `{"event_type":"public_incident.incident_status_updated_v2","public_incident.incident_status_updated_v2":{"incident":{"id":"I2"}}}`,
-		"m3": `{"event_type":"public_incident.action_created_v1","public_incident.action_created_v1":{"id":"A","incident_id":"I3"}}`,
-		"m4": `{"event_type":"public_incident.postmortem_document_status_updated_v1","public_incident.postmortem_document_status_updated_v1":{"postmortem_document":{"id":"P","incident_id":"I4"}}}`,
-		"m5": `{"event_type":"public_escalation.escalation_status_updated_v1","public_escalation.escalation_status_updated_v1":{"escalation":{"id":"E","related_incidents":[{"id":"I5"}]}}}`,
-		"m6": `{"event_type":"private_incident.incident_created_v2","private_incident.incident_created_v2":{"id":"I6"}}`,
-		"m7": `{"event_type":"private_incident.follow_up_updated_v2","private_incident.follow_up_updated_v2":{"id":"F"}}`,
-		"m8": `{"event_type":"odd\"]","x":1}`,
-		"m9": `[1,2]`,
+		"m1":  `{"event_type":"public_incident.incident_updated_v2","public_incident.incident_updated_v2":{"id":"I1","severity":{"id":"no"}}}`,
+		"m2":  `{"event_type":"public_incident.incident_status_updated_v2","public_incident.incident_status_updated_v2":{"incident":{"id":"I2"}}}`,
+		"m3":  `{"event_type":"public_incident.action_created_v1","public_incident.action_created_v1":{"id":"A","incident_id":"I3"}}`,
+		"m4":  `{"event_type":"public_incident.postmortem_document_status_updated_v1","public_incident.postmortem_document_status_updated_v1":{"postmortem_document":{"id":"P","incident_id":"I4"}}}`,
+		"m5":  `{"event_type":"public_escalation.escalation_status_updated_v1","public_escalation.escalation_status_updated_v1":{"escalation":{"id":"E","related_incidents":[{"id":"I5"}]}}}`,
+		"m6":  `{"event_type":"private_incident.incident_created_v2","private_incident.incident_created_v2":{"id":"I6"}}`,
+		"m7":  `{"event_type":"private_incident.follow_up_updated_v2","private_incident.follow_up_updated_v2":{"id":"F"}}`,
+		"m8":  `{"event_type":"odd\"]","x":1}`,
+		"m9":  `[1,2]`,
+		"m10": `{"event_type":5,"5":{"incident_id":7}}`,
+		"m11": `{"event_type":"public_incident.action_created_v1","public_incident.action_created_v1":{"incident_id":{"id":1.5}}}`,
 	}
-	for i := range 9 {
+	for i := range len(bodies) {
 		id := fmt.Sprint("m", i+1)
 		if dup, err := s.InsertWebhook(ctx, id, []byte(bodies[id])); dup || err != nil {
 			t.Fatal(id, dup, err)
@@ -303,7 +305,7 @@ func TestWebhooksAreKeptAsTheyCame(t *testing.T) {
 		t.Error("a webhook without an id was taken")
 	}
 	pending := must[[]store.Webhook](t)(s.PendingWebhooks(ctx, 100))
-	for i, want := range []string{"I1", "I2", "I3", "I4", "I5", "I6", "", "", ""} {
+	for i, want := range []string{"I1", "I2", "I3", "I4", "I5", "I6", "", "", "", "7", `{"id":1.5}`} {
 		w := pending[i]
 		equal(t, "order", w.ID, fmt.Sprint("m", i+1))
 		equal(t, "incident of "+w.ID, w.IncidentID, want)
@@ -315,15 +317,15 @@ func TestWebhooksAreKeptAsTheyCame(t *testing.T) {
 	equal(t, "limit", len(must[[]store.Webhook](t)(s.PendingWebhooks(ctx, 2))), 2)
 
 	commit(t, s, store.Commit{Webhooks: []store.WebhookEnd{{ID: "m1", State: store.WebhookDone}, {ID: "m2", State: store.WebhookFailed, Error: "gone"},
-		{ID: "m3", State: store.WebhookPending, Error: "later"}, {ID: "m9", State: store.WebhookIgnored}}})
+		{ID: "m3", State: store.WebhookPending, Error: "later"}, {ID: "m9", State: store.WebhookIgnored}, {ID: "m10", State: store.WebhookIgnored}}})
 	commit(t, s, store.Commit{Webhooks: []store.WebhookEnd{{ID: "m1", State: store.WebhookFailed}, {ID: "nobody", State: store.WebhookDone}}})
 	for id, want := range map[string]string{
 		"m1": "done I1 public_incident.incident_updated_v2 1  1", "m2": "failed I2 public_incident.incident_status_updated_v2 1 gone 1",
-		"m3": "pending I3 public_incident.action_created_v1 1 later 0", "m9": "ignored - - 1  1", "m4": "pending - - 0  0",
+		"m3": "pending I3 public_incident.action_created_v1 1 later 0", "m9": "ignored - - 1  1", "m10": "ignored 7 5 1  1", "m4": "pending - - 0  0",
 	} {
 		equal(t, id, get(t, db, "SELECT concat_ws(' ', state, coalesce(incident_id, '-'), coalesce(event_type, '-'), attempts, error, processed_at IS NOT NULL) FROM webhook WHERE id = ?", id), want)
 	}
-	equal(t, "left", len(must[[]store.Webhook](t)(s.PendingWebhooks(ctx, 100))), 6)
+	equal(t, "left", len(must[[]store.Webhook](t)(s.PendingWebhooks(ctx, 100))), 7)
 }
 
 func TestMeta(t *testing.T) {

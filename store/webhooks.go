@@ -19,9 +19,10 @@ func (s *Store) InsertWebhook(ctx context.Context, id string, body []byte) (dupl
 	return duplicate, err
 }
 
-// PendingWebhooks reads webhooks that nobody has looked at yet, oldest first, with their meaning.
+// PendingWebhooks reads webhooks that nobody has looked at yet, oldest first, with their meaning. What stands where a
+// text should be is read as one: a webhook of another form holds up no other.
 func (s *Store) PendingWebhooks(ctx context.Context, limit int) ([]Webhook, error) {
-	return all(ctx, s, "reading webhooks", (*Webhook).fields, `SELECT w.id, w.event_type, w.incident_id, w.body, w.state, w.error, w.received_at, w.attempts
+	return all(ctx, s, "reading webhooks", (*Webhook).fields, `SELECT w.id, CAST(w.event_type AS TEXT), CAST(w.incident_id AS TEXT), w.body, w.state, w.error, w.received_at, w.attempts
 		FROM (SELECT seq FROM webhook INDEXED BY webhook_pending WHERE state = 'pending' ORDER BY seq LIMIT ?) p
 		JOIN webhook_meaning w ON w.seq = p.seq ORDER BY w.seq`, limit)
 }
