@@ -132,7 +132,7 @@ func (a *Agent) incident(ctx context.Context, id string) ([]store.Sync, []store.
 	if err != nil {
 		return nil, nil, fmt.Errorf("read the story of %s: %w", id, err)
 	}
-	return append([]store.Sync{}, links...), append([]store.StoryRow{}, story...), nil // lists in JSON, also without an element
+	return links, append([]store.StoryRow{}, story...), nil // a list in JSON, also without an element
 }
 
 // tigeropsIDs are the TigerOps incidents that a report is about.

@@ -143,6 +143,7 @@ func (s *Store) Status(ctx context.Context) (st Status, err error) {
 			SELECT tigerops_incident_id FROM link WHERE closed = 0
 			UNION ALL SELECT * FROM (SELECT tigerops_incident_id FROM link WHERE closed = 1 ORDER BY updated_at DESC LIMIT ?))
 		ORDER BY closed, updated_at DESC`, closedLinksShown)
+	st.Links = append([]Sync{}, st.Links...) // a list in JSON, also without an element
 	return st, err
 }
 
@@ -152,8 +153,9 @@ const syncRow = `SELECT tigerops_incident_id, incident_id, reference, permalink,
 // Syncs reads the ties of the incident that is named as FindLinks finds it, or all there are where name is empty; open
 // ones first.
 func (s *Store) Syncs(ctx context.Context, name string) ([]Sync, error) {
-	return all(ctx, s, "reading the ties", (*Sync).fields, syncRow+` WHERE ?1 IN ('', tigerops_incident_id, incident_id)
+	links, err := all(ctx, s, "reading the ties", (*Sync).fields, syncRow+` WHERE ?1 IN ('', tigerops_incident_id, incident_id)
 		OR reference = ?1 COLLATE NOCASE ORDER BY closed, updated_at DESC`, name)
+	return append([]Sync{}, links...), err
 }
 
 func (l *Sync) fields() []any {

@@ -166,7 +166,7 @@ func TestStatusAndSyncState(t *testing.T) {
 	t.Parallel()
 	s, db := fresh(t)
 	empty := must[store.Status](t)(s.Status(ctx))
-	if empty.Waiting != 0 || !empty.OldestWaiting.IsZero() || len(empty.Links) != 0 {
+	if empty.Waiting != 0 || !empty.OldestWaiting.IsZero() || empty.Links == nil || len(empty.Links) != 0 {
 		t.Errorf("empty: %+v", empty)
 	}
 	lived(t, s)

@@ -218,7 +218,11 @@ func (l *listener) status(w http.ResponseWriter, r *http.Request, _ httprouter.P
 func (l *listener) incident(w http.ResponseWriter, r *http.Request, p httprouter.Params) error {
 	ctx, cancel := context.WithTimeout(r.Context(), readWithin)
 	defer cancel()
-	incident, err := l.Incident(ctx, strings.TrimPrefix(p.ByName("id"), "/"))
+	id := strings.TrimPrefix(p.ByName("id"), "/")
+	if id == "" {
+		return notFound(w, r) // rather than all there are
+	}
+	incident, err := l.Incident(ctx, id)
 	if err != nil {
 		return err
 	}

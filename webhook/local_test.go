@@ -365,7 +365,7 @@ func TestLocalReads(t *testing.T) {
 			t.Errorf("HEAD %s: got %d", path, w.Code)
 		}
 	}
-	for path, want := range map[string]int{"/v1/incidents/gone": 404, "/v1/nothing": 404, "/v1/inbox/": 404, "/favicon.ico": 404, "/assets/status.html": 404, "/assets/none.css": 404} {
+	for path, want := range map[string]int{"/v1/incidents/gone": 404, "/v1/incidents/": 404, "/incidents/": 404, "/v1/nothing": 404, "/v1/inbox/": 404, "/favicon.ico": 404, "/assets/status.html": 404, "/assets/none.css": 404} {
 		w := here.send(h, http.MethodGet, path, "")
 		if w.Code != want {
 			t.Errorf("GET %s: got %d, want %d", path, w.Code, want)

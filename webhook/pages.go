@@ -76,6 +76,9 @@ func (l *listener) story(w http.ResponseWriter, r *http.Request, p httprouter.Pa
 	ctx, cancel := context.WithTimeout(r.Context(), readWithin)
 	defer cancel()
 	id := strings.TrimPrefix(p.ByName("id"), "/")
+	if id == "" {
+		return notFound(w, r)
+	}
 	story, err := l.Story(ctx, id)
 	if errors.Is(err, ErrNotFound) {
 		return &Error{Status: http.StatusNotFound, Message: "no incident " + id + " is known here", Cause: err, reason: "not_found"}
