@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -15,13 +16,31 @@ import (
 	"golang.org/x/term"
 )
 
-// printJSON writes v to stdout for other programs.
+// printJSON writes v to stdout for other programs, and for people: what could steer their terminal is escaped.
 func (a *app) printJSON(v any) error {
-	e := json.NewEncoder(a.out)
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
-	return e.Encode(v)
+	if err := e.Encode(v); err != nil {
+		return fmt.Errorf("write JSON: %w", err)
+	}
+	var safe strings.Builder
+	for _, r := range b.String() {
+		if r != '\n' && steers(r) { // within a string: the encoder has escaped those below a space
+			fmt.Fprintf(&safe, `\u%04x`, r)
+		} else {
+			safe.WriteRune(r)
+		}
+	}
+	if _, err := io.WriteString(a.out, safe.String()); err != nil {
+		return fmt.Errorf("write JSON: %w", err)
+	}
+	return nil
 }
+
+// steers tells a character that a terminal obeys, or that turns the direction of what follows.
+func steers(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) }
 
 func (a *app) print(format string, args ...any) { fmt.Fprintf(a.paper(), format+"\n", args...) }
 
@@ -170,7 +189,7 @@ func clean(s string) string {
 		switch {
 		case r == '\n' || r == '\r' || r == '\t':
 			return ' '
-		case unicode.IsControl(r) || r == '\u202e' || r == '\u2066' || r == '\u2067':
+		case steers(r):
 			return -1
 		}
 		return r

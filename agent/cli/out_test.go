@@ -49,6 +49,13 @@ func TestOutputIsClean(t *testing.T) {
 	if got := err.String(); got != "tigerops-incidentio: first[31m\ntigerops-incidentio: second\n" {
 		t.Errorf("errors: %q", got)
 	}
+	out.Reset()
+	if err := a.printJSON(map[string]string{"a": "b\x1b\u009b31m\u202ec\u2067\u007f<é"}); err != nil {
+		t.Fatal(err)
+	}
+	if got := out.String(); got != "{\n  \"a\": \"b\\u001b\\u009b31m\\u202ec\\u2067\\u007f<é\"\n}\n" {
+		t.Errorf("JSON: %q", got)
+	}
 	if strings.Contains(a.paint(red, "x"), "\x1b") {
 		t.Error("colours where there is no terminal")
 	}
