@@ -128,14 +128,13 @@ func open(payload []byte) (object, []FieldError) {
 	return o, errs
 }
 
-// typeOf is the event's type: type, or event in the flat form.
+// typeOf is the event's type: type, or event in the flat form. Empty where it is no text.
 func typeOf(o object) string {
-	for _, key := range []string{"type", "event"} {
-		if raw, ok := o.get(key); ok && raw[0] == '"' && len(raw) > 2 {
-			return unquote(raw)
-		}
+	raw, ok := o.get(o.first("type", "event"))
+	if !ok || raw[0] != '"' {
+		return ""
 	}
-	return ""
+	return unquote(raw)
 }
 
 // readEvent reads everything beside id, type and timestamp, and notes what the type needs and lacks.

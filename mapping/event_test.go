@@ -168,6 +168,8 @@ func TestValidateNamesTheField(t *testing.T) {
 		{`{"id":{},"type":"incident.created","incident":{"id":"a"}}`, "id", "must be a string, not an object"},
 		{`{"id":1.5,"type":"incident.created","incident":{"id":"a"}}`, "id", "must be a string or a whole number"},
 		{`{"id":"a\nb","type":"incident.created","incident":{"id":"a"}}`, "id", "holds control characters"},
+		{`{"id":"a\ud800","type":"incident.created","incident":{"id":"a"}}`, "id", "holds a character that is none"},
+		{`{"id":"a","type":5,"event":"incident.created","incident":{"id":"a"}}`, "type", "must be a word such as incident.created"},
 		{`{"id":"  ","type":"incident.created","incident":{"id":"a"}}`, "id", "is blank"},
 		{`{"id":"` + strings.Repeat("x", 513) + `","type":"incident.created","incident":{"id":"a"}}`, "id", "is longer than 512 bytes"},
 		{`{"id":"e","id":"f","type":"incident.created","incident":{"id":"a"}}`, "id", "stands there twice"},

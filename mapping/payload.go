@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Bounds on what is taken from strangers. None of them meets an honest event: TigerOps nests five levels deep, and
@@ -92,6 +93,8 @@ func (o object) id(key string) string {
 		o.fault(key, "is longer than %d bytes", maxID)
 	case strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }):
 		o.fault(key, "holds control characters")
+	case strings.ContainsRune(s, utf8.RuneError): // half a pair in an escape, which SQLite reads as other bytes
+		o.fault(key, "holds a character that is none")
 	case s != "" && strings.TrimSpace(s) == "":
 		o.fault(key, "is blank")
 	default:
