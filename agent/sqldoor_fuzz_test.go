@@ -70,10 +70,13 @@ func FuzzSQLDoor(f *testing.F) {
 		if mapping.IsTest([]byte(payload)) {
 			return // a test's type may be said in another way, and nothing is read of it
 		}
+		if !mapping.KnownType(ev.Type) && !mapping.KnownType(kind) {
+			return // skipped, whatever it is called
+		}
 		if ev.Type != kind {
 			t.Errorf("type: the schema reads %q, the agent %q", kind, ev.Type)
 		}
-		if mapping.KnownType(ev.Type) && ev.Incident.ID != incident.String {
+		if ev.Incident.ID != incident.String {
 			t.Errorf("incident: the schema reads %q, the agent %q", incident.String, ev.Incident.ID)
 		}
 	})

@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"runtime"
+	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -81,6 +84,100 @@ func TestStorageThatHangsTurnsTheRestAway(t *testing.T) {
 		t.Errorf("got %v, want 64 stored and 36 asked to come again", counts)
 	}
 }
+
+// More attackers than there are connections, of every kind at once, and more of them all the time: memory is bounded, and
+// each honest webhook gets through.
+func TestThousandsOfAttackersKeepNoHonestWebhookOut(t *testing.T) {
+	var files syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
+		t.Fatal(err)
+	}
+	attackers := 5000
+	if room := int(min(files.Cur, 1<<20)-500) / 2; room < attackers {
+		t.Logf("%d attackers in place of %d: no more files may be open", room, attackers)
+		attackers = room
+	}
+	s, notes := &stored{}, newBook()
+	addr := serve(t, &webhook.Server{Name: "webhook", Handler: receiver(s, notes, secretA)})
+	bomb := zipped(t, make([]byte, 64<<20))
+	kinds := [][]byte{
+		nil,
+		[]byte("POST /webhooks/incident-io HTTP/1.1\r\nHost: x\r\nWebhook-"),
+		[]byte("POST /webhooks/incident-io HTTP/1.1\r\nHost: x\r\n" + strings.Repeat("X-Y: "+strings.Repeat("z", 100)+"\r\n", 1000)),
+		webhookRequest(t, 1<<20, []byte(`{"half":`)),
+		append(fmt.Appendf(nil, "POST /webhooks/incident-io HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n", len(bomb)), bomb...),
+		[]byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n"),
+	}
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	attack := func(n int) (net.Conn, error) {
+		conn, err := net.Dial("tcp", addr)
+		if err == nil {
+			_, _ = conn.Write(kinds[n%len(kinds)]) // fails where the server has hung up
+		}
+		return conn, err
+	}
+	conns := make([]net.Conn, attackers)
+	for i := range conns {
+		var err error
+		if conns[i], err = attack(i); err != nil {
+			t.Fatalf("attacker %d: %v", i, err)
+		}
+	}
+	stop := make(chan struct{})
+	var more sync.WaitGroup
+	more.Go(func() { // each place is taken anew
+		for i := 0; ; i = (i + 1) % attackers {
+			select {
+			case <-stop:
+				for _, conn := range conns {
+					_ = conn.Close()
+				}
+				return
+			default:
+			}
+			_ = conns[i].Close()
+			var err error
+			if conns[i], err = attack(i); err != nil {
+				t.Errorf("another attacker: %v", err)
+				conns[i] = dead{}
+			}
+		}
+	})
+	const honest = 50
+	for i := range honest {
+		c := client(t)
+		c.Transport.(*http.Transport).DisableKeepAlives = true
+		id := fmt.Sprint("msg_", i)
+		status, _, body := do(t, c, http.MethodPost, "http://"+addr+webhook.WebhookPath, signed(t, secretA, "webhook-", id, time.Now(), event), bytes.NewReader(event))
+		if status != http.StatusNoContent {
+			t.Errorf("an honest webhook: got %d %s", status, body)
+		}
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	close(stop)
+	more.Wait()
+	held := (int64(after.HeapInuse+after.StackInuse) - int64(before.HeapInuse+before.StackInuse)) >> 20
+	t.Logf("%d MiB held among %d attackers", held, attackers)
+	if held > 300 {
+		t.Errorf("%d MiB are held", held)
+	}
+	if s.len() != honest {
+		t.Errorf("%d stored, want %d", s.len(), honest)
+	}
+	for _, kind := range []string{"refused missing_headers", "refused path"} {
+		if notes.count(kind) == 0 {
+			t.Errorf("not counted: %s", kind)
+		}
+	}
+}
+
+// dead is a connection that never came about.
+type dead struct{ net.Conn }
+
+func (dead) Close() error { return nil }
 
 func TestMemoryStaysBoundedUnderLargeBodies(t *testing.T) {
 	s, notes := &stored{}, newBook()
