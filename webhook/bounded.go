@@ -143,6 +143,22 @@ func (c *boundedConn) Close() error {
 	return c.Conn.Close()
 }
 
+// CloseWrite is how net/http begins to end a connection of which it has not read all: it lingers, so that the answer
+// arrives. It is the first to make room then.
+func (c *boundedConn) CloseWrite() error {
+	c.in.mu.Lock()
+	if !c.gone {
+		c.busy()
+		c.place = c.in.silent.PushFront(c)
+		c.in.free.Signal()
+	}
+	c.in.mu.Unlock()
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
+}
+
 // connState follows which connections have a request under way.
 func connState(conn net.Conn, state http.ConnState) {
 	c, ok := conn.(*boundedConn)
