@@ -100,7 +100,7 @@ func TestThousandsOfAttackersKeepNoHonestWebhookOut(t *testing.T) {
 	s, notes := &stored{}, newBook()
 	// A third of the first says nothing, or not enough for a request: more than there are places.
 	addr := serve(t, &webhook.Server{Name: "webhook", Handler: receiver(s, notes, secretA), MaxConns: attackers / 8, HeaderWithin: time.Hour})
-	bomb := zipped(t, make([]byte, 64<<20))
+	bomb := zipped(t, make([]byte, 4<<20))
 	kinds := [][]byte{
 		nil,
 		[]byte("POST /webhooks/incident-io HTTP/1.1\r\nHost: x\r\nWebhook-"),

@@ -29,6 +29,7 @@ func receiver(s *stored, notes *book, secrets ...string) http.Handler {
 
 func TestReceiver(t *testing.T) {
 	t.Parallel()
+	packed, bomb := zipped(t, event), zipped(t, bytes.Repeat([]byte(`{"a":1}`), 1<<18))
 	now := time.Now()
 	h := func(secret, family string, at time.Time) http.Header {
 		return signed(t, secret, family, "msg_1", at, event)
@@ -38,7 +39,6 @@ func TestReceiver(t *testing.T) {
 		change(h)
 		return h
 	}
-	packed, bomb := zipped(t, event), zipped(t, bytes.Repeat([]byte(`{"a":1}`), 1<<22))
 	gzipped := func(h http.Header) { h.Set("Content-Encoding", "gzip") }
 	const unsigned = "{\"error\":\"the signature is missing, wrong or out of date\"}\n"
 	for name, tc := range map[string]struct {
