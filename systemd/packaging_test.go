@@ -33,6 +33,16 @@ func contents(t testing.TB) []content {
 	return n.Contents
 }
 
+func TestPackagesHoldTheirSBOM(t *testing.T) {
+	t.Parallel()
+	for _, c := range contents(t) {
+		if c.Src == "sbom/" && c.Packager == "" && strings.Contains(read(t, packaging, "build"), `put 644 "$file" "sbom/$name.cdx.json"`) {
+			return
+		}
+	}
+	t.Error("no package holds the SBOM that packaging/build makes")
+}
+
 func TestPackagesPutThingsWhereTheUnitsLookForThem(t *testing.T) {
 	t.Parallel()
 	for dst, mode := range map[string]int{
