@@ -45,6 +45,13 @@ type delivery struct {
 	lane   *lane
 	urgent bool
 
+	stopping func() bool    // no further step is to be taken
+	since    time.Time      // when the worker took the lane
+	ahead    []store.Queued // of the lane, read already
+	next     []follower     // notes that are sent once this event has ended
+	ended    []ended        // notes before this event, not written down yet
+	took     time.Duration  // by the last request
+
 	taken    time.Time        // when TigerOps applied a change that this event knows nothing of; zero if there is none
 	folded   []int64          // waiting updates whose effect this event carries
 	lastID   int64            // the newest of ev and folded
@@ -70,10 +77,13 @@ type delivery struct {
 // deliver takes the head of a lane as far as it goes: finished, or waiting for something. ctx ends the taking of
 // further steps, inFlight what is under way.
 func (a *Agent) deliver(ctx, inFlight context.Context, l *lane) verdict {
-	d := &delivery{a: a, lane: l, urgent: l.priority <= priorityUrgent}
+	d := &delivery{
+		a: a, lane: l, urgent: l.priority <= priorityUrgent,
+		stopping: func() bool { return ctx.Err() != nil }, since: time.Now(),
+	}
 	forbade := l.forbade
 	l.forbade = ""
-	v, err := d.attempt(ctx, inFlight)
+	v, err := d.attempt(inFlight)
 	if forbade != "" && l.forbade != forbade {
 		a.up.forbid(forbade, "") // the key has what it lacked, or nobody asks any more
 	}
@@ -88,7 +98,7 @@ func (a *Agent) deliver(ctx, inFlight context.Context, l *lane) verdict {
 
 func (l *lane) countTry() int { l.tries++; return l.tries }
 
-func (d *delivery) attempt(ctx, inFlight context.Context) (verdict, error) {
+func (d *delivery) attempt(inFlight context.Context) (verdict, error) {
 	a := d.a
 	var err error
 	if d.ev, err = a.st.Event(inFlight, d.lane.head.OutboxID); err != nil {
@@ -103,8 +113,8 @@ func (d *delivery) attempt(ctx, inFlight context.Context) (verdict, error) {
 		return d.skip(inFlight, fmt.Sprintf("unknown event type %q: nothing is done for it", oneLine(d.event.Type, 80)))
 	}
 	for {
-		if ctx.Err() != nil {
-			return verdict{}, nil // asked to stop: the next start goes on
+		if d.stopping() {
+			return verdict{}, nil // the next start goes on
 		}
 		v, finished, err := d.step(inFlight)
 		if err != nil || finished {
@@ -113,7 +123,8 @@ func (d *delivery) attempt(ctx, inFlight context.Context) (verdict, error) {
 	}
 }
 
-// step does the next step of the event, or ends it. It holds the incident's lock throughout.
+// step does the next step of the event, or ends it and sends the notes that follow. It holds the incident's lock
+// throughout.
 func (d *delivery) step(ctx context.Context) (v verdict, finished bool, err error) {
 	a := d.a
 	unlock, err := d.lockIncident(ctx)
@@ -208,7 +219,14 @@ func (d *delivery) step(ctx context.Context) (v verdict, finished bool, err erro
 	if len(out.Next) == 1 && endsWith(req.Call) && pending == "" {
 		d.last = &out
 	}
-	return d.send(ctx, req, false, ledger)
+	v, finished, err = d.send(ctx, req, false, ledger)
+	for err == nil && finished && len(d.next) > 0 && !d.stopping() && a.drain.mayFollow(d.lane.priority, time.Now()) {
+		v, finished, err = d.sendNext(ctx)
+	}
+	if failed := d.writeDown(ctx, nil); err == nil {
+		err = failed
+	}
+	return v, finished, err
 }
 
 // mayBeRouted says whether it is worth a look if an alert route has made an incident, where only routes make them: when
@@ -378,47 +396,10 @@ func reopenable(category string) bool {
 	return category == "triage" || category == "live" || category == "paused"
 }
 
-// input gathers what the plan depends on.
+// input is everything that the plan depends on; wait says that the account can't be read now.
 func (d *delivery) input(ctx context.Context, ledger []store.Step) (in mapping.Input, v verdict, wait bool, err error) {
 	a := d.a
-	rules := &a.cfg.Load().Rules
-	in = mapping.Input{
-		Event: d.event, OutboxID: d.lastID, SaidBy: d.saidBy, Before: d.before, State: d.state, Rules: rules,
-		ArrivedAt: d.ev.CreatedAt, Ended: make(map[string]mapping.Ended, len(ledger)),
-	}
-	for _, s := range ledger {
-		in.Ended[s.Name] = mapping.Ended{State: s.State, RemoteID: s.RemoteID, Error: s.Error}
-	}
-	if d.link != nil {
-		tie, err := tieOf(*d.link)
-		if err != nil {
-			return in, verdict{}, true, err
-		}
-		in.Tie = &tie
-		if d.event.Type == mapping.IncidentResolved || d.state.Incident.Status != tie.Pushed.Status {
-			if in.Siblings, err = d.siblings(ctx); err != nil {
-				return in, verdict{}, true, err
-			}
-		}
-		if d.event.Type == mapping.IncidentResolved {
-			if in.Beside, err = d.beside(ctx); err != nil {
-				return in, verdict{}, true, err
-			}
-		}
-	} else if d.state.Generation != "" {
-		former, err := a.st.FormerLinks(ctx, d.ev.IncidentKey)
-		if err != nil {
-			return in, verdict{}, true, fmt.Errorf("read the former links: %w", err)
-		}
-		if len(former) > 0 {
-			tie, err := tieOf(former[0]) // the newest
-			if err != nil {
-				return in, verdict{}, true, err
-			}
-			in.Former = &tie
-		}
-	}
-	if err := d.alert(ctx, &in); err != nil {
+	if in, err = d.gather(ctx, ledger); err != nil {
 		return in, verdict{}, true, err
 	}
 	in.Directory, err = a.dir.get(ctx)
@@ -439,20 +420,71 @@ func (d *delivery) input(ctx context.Context, ledger []store.Step) (in mapping.I
 	return in, verdict{}, false, nil
 }
 
+// gather is what the database knows of what the plan depends on.
+func (d *delivery) gather(ctx context.Context, ledger []store.Step) (in mapping.Input, err error) {
+	a := d.a
+	rules := &a.cfg.Load().Rules
+	in = mapping.Input{
+		Event: d.event, OutboxID: d.lastID, SaidBy: d.saidBy, Before: d.before, State: d.state, Rules: rules,
+		ArrivedAt: d.ev.CreatedAt, Ended: make(map[string]mapping.Ended, len(ledger)),
+	}
+	for _, s := range ledger {
+		in.Ended[s.Name] = mapping.Ended{State: s.State, RemoteID: s.RemoteID, Error: s.Error}
+	}
+	if d.link != nil {
+		tie, err := tieOf(*d.link)
+		if err != nil {
+			return in, err
+		}
+		in.Tie = &tie
+		if d.event.Type == mapping.IncidentResolved || d.state.Incident.Status != tie.Pushed.Status {
+			if in.Siblings, err = d.siblings(ctx); err != nil {
+				return in, err
+			}
+		}
+		if d.event.Type == mapping.IncidentResolved {
+			if in.Beside, err = d.beside(ctx); err != nil {
+				return in, err
+			}
+		}
+	} else if d.state.Generation != "" {
+		former, err := a.st.FormerLinks(ctx, d.ev.IncidentKey)
+		if err != nil {
+			return in, fmt.Errorf("read the former links: %w", err)
+		}
+		if len(former) > 0 {
+			tie, err := tieOf(former[0]) // the newest
+			if err != nil {
+				return in, err
+			}
+			in.Former = &tie
+		}
+	}
+	return in, d.alert(ctx, &in)
+}
+
 // freeze writes the step to the ledger before its first send: from here on it is sent as it stands.
 func (d *delivery) freeze(ctx context.Context, req mapping.Request) error {
-	effect, err := json.Marshal(req.Effect)
+	row, err := d.stepRow(req)
 	if err != nil {
-		return fmt.Errorf("write down step %s: %w", req.Name, err)
+		return err
 	}
-	_, err = d.a.st.Commit(ctx, store.Commit{Why: "freeze " + req.Name, Freeze: &store.Step{
-		OutboxID: d.ev.ID, Name: req.Name, Call: string(req.Call), Key: req.Key, Method: req.Method, Path: req.Path,
-		Request: req.Body, Effect: effect, Mark: req.Mark, Folded: d.folded, State: stepOpen,
-	}})
-	if err != nil {
+	if _, err := d.a.st.Commit(ctx, store.Commit{Why: "freeze " + req.Name, Freeze: row}); err != nil {
 		return fmt.Errorf("write down step %s: %w", req.Name, err)
 	}
 	return nil
+}
+
+// stepRow is a step as the ledger holds it from its first send on.
+func (d *delivery) stepRow(req mapping.Request) (*store.Step, error) {
+	effect, err := json.Marshal(req.Effect)
+	if err != nil {
+		return nil, fmt.Errorf("write down step %s: %w", req.Name, err)
+	}
+	return &store.Step{
+		OutboxID: d.ev.ID, Name: req.Name, Call: string(req.Call), Key: req.Key, Method: req.Method, Path: req.Path,
+		Request: req.Body, Effect: effect, Mark: req.Mark, Folded: d.folded, State: stepOpen,
+	}, nil
 }
 
 func requestOf(s store.Step) mapping.Request {

@@ -375,6 +375,30 @@ func (d *directory) want(ctx context.Context, n mapping.Needs) (*mapping.Directo
 	return view, nil
 }
 
+// settled is want for a plan that would ask incident.io nothing; false where it would have to.
+func (d *directory) settled(ctx context.Context, in mapping.Input) (*mapping.Directory, bool) {
+	known, fresh := d.cached()
+	if !fresh {
+		return nil, false
+	}
+	in.Directory = known
+	n := mapping.Want(in)
+	d.mu.Lock()
+	asks := slices.ContainsFunc(n.Emails, func(email string) bool {
+		u, known := d.users[strings.ToLower(strings.TrimSpace(email))]
+		return !known || !u.serves() || u.pending()
+	}) || slices.ContainsFunc(n.CatalogTypes, func(id string) bool {
+		have, known := d.entries[id]
+		return !known || time.Since(have.at) >= directoryFor
+	})
+	d.mu.Unlock()
+	if asks {
+		return nil, false
+	}
+	known, err := d.want(ctx, n)
+	return known, err == nil
+}
+
 // user looks a person up. A failure is kept for a short while only, so that a burst of events does not ask again and
 // again.
 func (d *directory) user(ctx context.Context, email string) lookedUp {

@@ -46,7 +46,8 @@ type lane struct {
 // drainer hands due lanes to workers, most urgent first. It holds heads only and can be made anew from the table at
 // any time.
 type drainer struct {
-	a *Agent
+	a         *Agent
+	followFor time.Duration // followFor, but for tests
 
 	mu        sync.Mutex
 	lanes     map[string]*lane
@@ -56,11 +57,12 @@ type drainer struct {
 	lastTurn  time.Time // when the loop last went round
 	lastMoved time.Time // when a due lane was last tried or none was due: what "stuck" is measured from
 
-	poked chan struct{}
+	poked chan struct{} // look at the table
+	freed chan struct{} // a worker has come to its end
 }
 
 func newDrainer(a *Agent) *drainer {
-	d := &drainer{a: a, lanes: make(map[string]*lane), poked: make(chan struct{}, 1), lastMoved: time.Now()}
+	d := &drainer{a: a, followFor: followFor, lanes: make(map[string]*lane), poked: make(chan struct{}, 1), freed: make(chan struct{}, 1), lastMoved: time.Now()}
 	d.ready.less = func(x, y *lane) bool {
 		if x.priority != y.priority {
 			return x.priority < y.priority
@@ -96,7 +98,7 @@ func (d *drainer) run(ctx context.Context) error {
 	context.AfterFunc(ctx, func() { time.AfterFunc(stopWithin-time.Second, cut) })
 
 	// First what tells of changes, then the look: an event that comes in between is told twice, not never.
-	own := d.a.st.Changed()
+	own := d.a.st.Changed(store.TopicOutbox)
 	version, err := d.a.st.DataVersion(ctx)
 	if err != nil {
 		return err
@@ -110,7 +112,7 @@ func (d *drainer) run(ctx context.Context) error {
 		d.setHeadLocked(h.Lane, h, true)
 	}
 	d.mu.Unlock()
-	look := false
+	look, asked := false, time.Now()
 	for {
 		if look {
 			if cursor, err = d.refresh(ctx, cursor); err != nil && ctx.Err() == nil {
@@ -119,47 +121,51 @@ func (d *drainer) run(ctx context.Context) error {
 			look = false
 		}
 		wait := d.dispatch(ctx, inFlight, &workers)
-		timer := time.NewTimer(min(wait, pollStranger))
+		timer := time.NewTimer(min(wait, max(0, pollStranger-time.Since(asked))))
 		changed := d.a.up.watch()
 		select {
 		case <-ctx.Done():
 			timer.Stop()
 			return nil
 		case <-own:
-			own = d.a.st.Changed()
+			own = d.a.st.Changed(store.TopicOutbox)
 			look = true
 		case <-d.poked:
 			look = true
+		case <-d.freed:
 		case <-changed:
 		case <-timer.C:
+		}
+		timer.Stop()
+		if time.Since(asked) >= pollStranger {
+			asked = time.Now()
 			v, err := d.a.st.DataVersion(ctx)
 			if err == nil && v != version {
 				version, look = v, true
 				poke(d.a.wakePush) // a stranger may have acknowledged or retried inbox rows
 			}
 		}
-		timer.Stop()
 	}
 }
 
 // refresh reads the heads of the lanes that were touched since the cursor.
 func (d *drainer) refresh(ctx context.Context, cursor store.Cursor) (store.Cursor, error) {
 	for {
-		lanes, next, more, err := d.a.st.Touched(ctx, cursor)
+		grown, changed, next, more, err := d.a.st.Touched(ctx, cursor)
 		if err != nil {
 			return cursor, err
 		}
-		for _, key := range lanes {
+		for i, key := range append(changed, grown...) {
 			d.mu.Lock()
 			l := d.lanes[key]
-			// A lane whose head is known and that only grew behind it needs no reading; a busy one is read when
-			// its worker ends.
-			if l != nil && l.busy {
-				l.stale = true
-				d.mu.Unlock()
-				continue
+			busy := l != nil && l.busy
+			if busy {
+				l.stale = true // it is read when its worker ends
 			}
 			d.mu.Unlock()
+			if busy || l != nil && i >= len(changed) {
+				continue // one that only grew behind its head has the same head
+			}
 			if err := d.reload(ctx, key); err != nil {
 				return cursor, err
 			}
@@ -294,7 +300,7 @@ func (d *drainer) work(ctx, inFlight context.Context, l *lane) {
 		d.mu.Lock()
 		d.workers--
 		d.mu.Unlock()
-		d.wake()
+		poke(d.freed)
 	}()
 	key := l.head.Lane
 	for {
@@ -346,6 +352,26 @@ func (d *drainer) work(ctx, inFlight context.Context, l *lane) {
 		}
 		return
 	}
+}
+
+// mayFollow says whether a worker that has had a lane since then may go on with its next event, of the given priority.
+func (d *drainer) mayFollow(priority int, since time.Time) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.ready.Len() == 0 {
+		return true
+	}
+	first := d.ready.lanes[0].priority
+	return priority < first || priority == first && time.Since(since) < d.followFor
+}
+
+// follows makes the next event the head of a lane that a worker has.
+func (d *drainer) follows(l *lane, h store.Head) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	l.head, l.priority = h, d.a.priority(h)
+	l.tries, l.lastTry = 0, time.Time{}
+	d.lastMoved = time.Now()
 }
 
 // stuckFor is how long the loop has neither tried a lane nor had a reason not to: idle, paused, throttled and cut off

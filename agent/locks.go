@@ -45,3 +45,11 @@ func (l *keyedLocks) lock(ctx context.Context, key string) (unlock func(), err e
 		return nil, ctx.Err()
 	}
 }
+
+// contended says whether anybody waits for a key that the caller holds.
+func (l *keyedLocks) contended(key string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	k := l.held[key]
+	return k != nil && k.refs > 1
+}

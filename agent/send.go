@@ -56,11 +56,18 @@ func (d *delivery) send(ctx context.Context, req mapping.Request, again bool, le
 		}
 		return a.io.Send(ctx, c)
 	})
+	d.took = time.Since(start)
 	a.m.delivered(req.Name, r.Class.String(), r.Code)
 	a.log.Info("delivery", "event", d.ev.ID, "event_type", d.event.Type, "incident", d.ev.IncidentKey, "step", req.Name,
 		"outcome", r.Class.String(), "http_status", r.Status, "request_id", r.RequestID, "attempt", d.ev.Attempts+1,
-		"took", time.Since(start).Round(time.Microsecond).String())
+		"took", d.took.Round(time.Microsecond).String())
 
+	if r.Class != incidentio.Done {
+		d.next = nil // they wait in their lane
+		if err := d.writeDown(ctx, nil); err != nil {
+			return verdict{}, true, fmt.Errorf("write down what was sent before: %w", err)
+		}
+	}
 	switch r.Class {
 	case incidentio.Done:
 		return d.done(ctx, req, r, "", again)
@@ -251,7 +258,13 @@ func (d *delivery) done(ctx context.Context, req mapping.Request, r incidentio.R
 		}
 		last = ended
 	}
-	if _, err := a.st.Commit(ctx, c); err != nil {
+	var err error
+	if last {
+		err = d.end(ctx, c)
+	} else {
+		_, err = a.st.Commit(ctx, c)
+	}
+	if err != nil {
 		if errors.Is(err, store.ErrStale) {
 			return verdict{}, true, fmt.Errorf("step %s ended meanwhile: %w", req.Name, err)
 		}
@@ -266,9 +279,6 @@ func (d *delivery) done(ctx context.Context, req mapping.Request, r incidentio.R
 	if len(c.Inbox) > 0 {
 		poke(a.wakePush)
 		poke(a.wakePull) // webhooks of an incident that was not tied yet wait for this
-	}
-	if last {
-		a.m.finished(d.event.Type, "done", time.Since(d.ev.CreatedAt))
 	}
 	return verdict{}, last, nil
 }
@@ -449,9 +459,9 @@ func (d *delivery) callGone(ctx context.Context) (gone bool, v verdict, wait boo
 func (d *delivery) replace(ctx context.Context, old, req mapping.Request, r incidentio.Result, warning string) (verdict, bool, error) {
 	req.Name = old.Name
 	d.last = nil // what is left to be done may be another now
-	effect, err := json.Marshal(req.Effect)
+	row, err := d.stepRow(req)
 	if err != nil {
-		return verdict{}, true, fmt.Errorf("write down step %s: %w", req.Name, err)
+		return verdict{}, true, err
 	}
 	if warning != "" {
 		d.warn(warning)
@@ -462,12 +472,9 @@ func (d *delivery) replace(ctx context.Context, old, req mapping.Request, r inci
 		d.a.log.Warn("part of a request is left out", "event", d.ev.ID, "incident", d.ev.IncidentKey, "step", req.Name, "what", warning)
 	}
 	_, err = d.a.st.Commit(ctx, store.Commit{
-		Why: "mend " + req.Name,
-		End: &store.StepEnd{OutboxID: d.ev.ID, Name: old.Name, State: stepRefused, HTTPStatus: r.Status, RequestID: r.RequestID, Error: oneLine(r.Error(), 500)},
-		Freeze: &store.Step{
-			OutboxID: d.ev.ID, Name: req.Name, Call: string(req.Call), Key: req.Key, Method: req.Method, Path: req.Path,
-			Request: req.Body, Effect: effect, Mark: req.Mark, Folded: d.folded, State: stepOpen,
-		},
+		Why:    "mend " + req.Name,
+		End:    &store.StepEnd{OutboxID: d.ev.ID, Name: old.Name, State: stepRefused, HTTPStatus: r.Status, RequestID: r.RequestID, Error: oneLine(r.Error(), 500)},
+		Freeze: row,
 	})
 	if err != nil {
 		return verdict{}, true, fmt.Errorf("write down step %s: %w", req.Name, err)

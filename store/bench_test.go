@@ -117,7 +117,7 @@ func BenchmarkHead(b *testing.B) {
 	})
 	b.Run("Touched", func(b *testing.B) {
 		callers(b, 1, func(int64) {
-			if _, _, _, err := s.Touched(ctx, store.Cursor{LastID: 10_000}); err != nil {
+			if _, _, _, _, err := s.Touched(ctx, store.Cursor{LastID: 10_000}); err != nil {
 				b.Error(err)
 			}
 		})

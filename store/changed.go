@@ -7,7 +7,8 @@ type Topic uint8
 
 // The topics.
 const (
-	TopicOutbox Topic = iota
+	TopicOutbox   Topic = iota // events that are new, or that somebody retried, discarded or took up again
+	TopicDelivery              // events that the agent itself moved on
 	TopicInbox
 	TopicWebhooks
 )

@@ -7,9 +7,8 @@ import (
 	"time"
 )
 
-// Commit is everything that one move changes, in one transaction. Members that are nil or empty change nothing.
-// Each transition is fenced: if its row is not in the state that it must leave, the answer is ErrStale and nothing of
-// the Commit stays.
+// Commit is everything that one move changes. Members that are nil or empty change nothing. Each transition is fenced: if
+// its row is not in the state that it must leave, the answer is ErrStale and nothing stays of the transaction's moves.
 type Commit struct {
 	Why      string         // a word or two that shows up in errors
 	Freeze   *Step          // inserts the ledger row (open; or left_out, which records it only), or counts another attempt
@@ -101,49 +100,63 @@ type WebhookEnd struct {
 	Error string
 }
 
-// Commit writes everything that one move changes, and answers once it is on disk, with the ids of the inbox rows that
-// are new.
-func (s *Store) Commit(ctx context.Context, c Commit) (inboxIDs []int64, err error) {
-	why := c.Why
-	if why == "" {
-		why = "commit"
+// Commit writes everything that each of the moves changes, all or nothing, and answers once it is on disk, with the ids
+// of the inbox rows that are new.
+func (s *Store) Commit(ctx context.Context, moves ...Commit) (inboxIDs []int64, err error) {
+	why, size := "commit", 0
+	for i := range moves {
+		size += moves[i].size()
 	}
-	err = s.write(ctx, why, c.size(), func(t *tx) error {
+	if len(moves) > 0 && moves[0].Why != "" {
+		why = moves[0].Why
+	}
+	err = s.write(ctx, why, size, func(t *tx) error {
 		inboxIDs = nil
-		if err := t.steps(&c); err != nil {
-			return constraint(0, err)
-		}
-		if err := t.ties(&c); err != nil {
-			return constraint(0, err)
-		}
-		if err := t.event(&c); err != nil {
-			return constraint(0, err)
-		}
-		for i, row := range c.Inbox {
-			id, err := t.tell(row)
+		for i := range moves {
+			ids, err := t.move(&moves[i])
 			if err != nil {
-				return fmt.Errorf("telling TigerOps of %s: %w", row.Key, constraint(i, err))
-			}
-			if id != 0 {
-				inboxIDs = append(inboxIDs, id)
-				t.topics.add(TopicInbox)
-			}
-		}
-		for i, w := range c.Webhooks {
-			if err := t.endWebhook(w); err != nil {
-				return fmt.Errorf("ending webhook %s: %w", w.ID, constraint(i, err))
-			}
-			t.topics.add(TopicWebhooks)
-		}
-		for key, value := range c.Meta {
-			if err := t.setMeta(key, value); err != nil {
 				return err
 			}
+			inboxIDs = append(inboxIDs, ids...)
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, err
+	}
+	return inboxIDs, nil
+}
+
+func (t *tx) move(c *Commit) (inboxIDs []int64, err error) {
+	if err := t.steps(c); err != nil {
+		return nil, constraint(0, err)
+	}
+	if err := t.ties(c); err != nil {
+		return nil, constraint(0, err)
+	}
+	if err := t.event(c); err != nil {
+		return nil, constraint(0, err)
+	}
+	for i, row := range c.Inbox {
+		id, err := t.tell(row)
+		if err != nil {
+			return nil, fmt.Errorf("telling TigerOps of %s: %w", row.Key, constraint(i, err))
+		}
+		if id != 0 {
+			inboxIDs = append(inboxIDs, id)
+			t.topics.add(TopicInbox)
+		}
+	}
+	for i, w := range c.Webhooks {
+		if err := t.endWebhook(w); err != nil {
+			return nil, fmt.Errorf("ending webhook %s: %w", w.ID, constraint(i, err))
+		}
+		t.topics.add(TopicWebhooks)
+	}
+	for key, value := range c.Meta {
+		if err := t.setMeta(key, value); err != nil {
+			return nil, err
+		}
 	}
 	return inboxIDs, nil
 }
@@ -292,7 +305,7 @@ func (t *tx) event(c *Commit) error {
 		}
 	}
 	if d := c.Defer; d != nil {
-		t.topics.add(TopicOutbox)
+		t.topics.add(TopicDelivery)
 		if err := t.must(fmt.Sprintf("putting off event %d", d.OutboxID),
 			`UPDATE outbox SET attempts = ?, next_attempt_at = ?, reason = ?, charged_ms = ?, first_attempt_at = ?, rev = rev + 1
 			WHERE id = ? AND state = 'pending'`,
@@ -301,7 +314,7 @@ func (t *tx) event(c *Commit) error {
 		}
 	}
 	if p := c.Park; p != nil {
-		t.topics.add(TopicOutbox)
+		t.topics.add(TopicDelivery)
 		if err := t.must(fmt.Sprintf("setting event %d aside", p.OutboxID),
 			`UPDATE outbox SET parked = 1, merged = 1, reason = ?, rev = rev + 1 WHERE id = ? AND state = 'pending'`,
 			p.Reason, p.OutboxID); err != nil {
@@ -309,7 +322,7 @@ func (t *tx) event(c *Commit) error {
 		}
 	}
 	if f := c.Finish; f != nil {
-		t.topics.add(TopicOutbox)
+		t.topics.add(TopicDelivery)
 		finished := any(t.now)
 		if f.State == Dead {
 			finished = nil

@@ -167,7 +167,7 @@ func TestTheShellReadsAndWritesBesideTheAgent(t *testing.T) {
 	if must[int64](t)(s.DataVersion(ctx)) == version {
 		t.Error("the insert went unnoticed")
 	}
-	lanes, _, _, err := s.Touched(ctx, cur)
+	lanes, _, _, _, err := s.Touched(ctx, cur)
 	if err != nil || len(lanes) != 2 || lanes[0] != "TIG-7" {
 		t.Errorf("touched %v, %v", lanes, err)
 	}

@@ -88,9 +88,9 @@ func (s *Store) cursor(ctx context.Context) (cur Cursor, err error) {
 	return cur, err
 }
 
-// Touched tells the lanes that have got new rows since the cursor, or rows that somebody else changed (a retry, a
-// discard). more is true where the call was cut off at its bound and should be made again with next.
-func (s *Store) Touched(ctx context.Context, c Cursor) (lanes []string, next Cursor, more bool, err error) {
+// Touched tells the lanes that have got new rows since the cursor (grown), and those of which somebody else changed rows
+// (a retry, a discard). more is true where the call was cut off at its bound and should be made again with next.
+func (s *Store) Touched(ctx context.Context, c Cursor) (grown, changed []string, next Cursor, more bool, err error) {
 	type row struct {
 		id   int64
 		lane string
@@ -99,30 +99,31 @@ func (s *Store) Touched(ctx context.Context, c Cursor) (lanes []string, next Cur
 	added, err := all(ctx, s, "reading new events", fields,
 		`SELECT id, incident_key FROM outbox WHERE id > ? ORDER BY id LIMIT ?`, c.LastID, touchedLimit)
 	if err != nil {
-		return nil, c, false, err
+		return nil, nil, c, false, err
 	}
-	changed, err := all(ctx, s, "reading changed events", fields,
+	moved, err := all(ctx, s, "reading changed events", fields,
 		`SELECT seq, lane FROM outbox_change WHERE seq > ? ORDER BY seq LIMIT ?`, c.LastChange, touchedLimit)
 	if err != nil {
-		return nil, c, false, err
+		return nil, nil, c, false, err
 	}
 	next = c
-	seen := make(map[string]bool, len(added)+len(changed))
-	tell := func(l string) {
-		if !seen[l] {
-			seen[l] = true
-			lanes = append(lanes, l)
+	seen := make(map[string]bool, len(added)+len(moved))
+	add := func(lanes []string, l string) []string {
+		if seen[l] {
+			return lanes
 		}
+		seen[l] = true
+		return append(lanes, l)
 	}
-	for _, r := range added {
-		tell(lane(r.lane, r.id))
-		next.LastID = r.id
-	}
-	for _, r := range changed {
-		tell(r.lane)
+	for _, r := range moved {
+		changed = add(changed, r.lane)
 		next.LastChange = r.id
 	}
-	return lanes, next, len(added) == touchedLimit || len(changed) == touchedLimit, nil
+	for _, r := range added {
+		grown = add(grown, lane(r.lane, r.id))
+		next.LastID = r.id
+	}
+	return grown, changed, next, len(added) == touchedLimit || len(moved) == touchedLimit, nil
 }
 
 // Head tells a lane's oldest unfinished event; false where nothing of it waits.
@@ -177,6 +178,17 @@ func (s *Store) Event(ctx context.Context, id int64) (e Event, err error) {
 	}
 	e.Lane = lane(e.IncidentKey, e.ID)
 	return e, err
+}
+
+// Ahead reads the lane's unfinished events behind the row `after`, oldest first, those set aside left out.
+func (s *Store) Ahead(ctx context.Context, of string, after int64, limit int) ([]Queued, error) {
+	incident, id := splitLane(of)
+	if id != 0 {
+		return nil, nil
+	}
+	fields := func(q *Queued) []any { q.Lane = of; return append(q.Event.fields(), &q.Begun) }
+	return all(ctx, s, "reading the events ahead", fields, `SELECT `+eventColumns+`, EXISTS (SELECT 1 FROM delivery WHERE outbox_id = outbox.id)
+		FROM outbox WHERE incident_key = ? AND id > ? AND state IN ('pending', 'dead') AND parked = 0 ORDER BY id LIMIT ?`, incident, after, limit)
 }
 
 // Waiting reads the lane's pending events behind the row `after`, oldest first, those set aside included.

@@ -104,12 +104,12 @@ func TestTouchedTellsNewEventsAndChangesByHand(t *testing.T) {
 	}
 	touched := func(want string) {
 		t.Helper()
-		lanes, next, more, err := s.Touched(ctx, cur)
+		grown, changed, next, more, err := s.Touched(ctx, cur)
 		if err != nil || more {
 			t.Fatal(err, more)
 		}
-		slices.Sort(lanes)
-		equal(t, "touched", strings.Join(lanes, " "), want)
+		slices.Sort(grown)
+		equal(t, "touched", strings.TrimSuffix(strings.Join(changed, " ")+" + "+strings.Join(grown, " "), " + "), want)
 		cur = next
 	}
 	touched("")
@@ -123,11 +123,11 @@ func TestTouchedTellsNewEventsAndChangesByHand(t *testing.T) {
 	exec(t, db, "UPDATE outbox SET state = 'pending' WHERE state = 'dead'")
 	touched("TIG-2")
 	exec(t, db, "UPDATE outbox SET state = 'skipped', reason = 'by hand' WHERE id IN (3, 4)")
-	touched("##1 #3")
+	touched("#3 ##1")
 	exec(t, db, "UPDATE outbox SET reason = 'a word' WHERE id = 1")
 	touched("")
 	exec(t, db, "INSERT INTO outbox (payload) VALUES (?), (?)", string(event("e", "TIG-1")), `{"id":"f","type":"slo.breached"}`)
-	touched("#6 TIG-1")
+	touched(" + #6 TIG-1")
 	if _, err := s.RetryEvents(ctx, 1); err != nil {
 		t.Fatal(err)
 	}
@@ -157,7 +157,7 @@ func TestTouchedIsBounded(t *testing.T) {
 	for more := true; more; calls++ {
 		var got []string
 		var err error
-		got, cur, more, err = s.Touched(ctx, cur)
+		got, _, cur, more, err = s.Touched(ctx, cur)
 		if err != nil {
 			t.Fatal(err)
 		}

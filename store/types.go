@@ -99,6 +99,12 @@ type Event struct {
 	FoldedInto   int64         // the event that carried this one's effect; 0 if none
 }
 
+// Queued is an event that waits in its lane.
+type Queued struct {
+	Event
+	Begun bool // the ledger holds a step of it
+}
+
 // Link ties a TigerOps incident to an incident.io incident.
 type Link struct {
 	TigerOpsID       string

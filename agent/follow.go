@@ -1,0 +1,208 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/tigerops/tigerops-incidentio/mapping"
+	"github.com/tigerops/tigerops-incidentio/store"
+)
+
+// Notes are events whose only step adds to the timeline: most of what a busy incident brings. They change nothing that
+// the other side could change, so those that wait in one lane can be sent one after another without a look at the table
+// in between. Their steps are frozen together before the first of them is sent, and what became of them is written down
+// together; a crash in between sends some again, under the same keys.
+const (
+	// followFor is how long a worker goes on with one lane while lanes of the same urgency wait for a worker, and how
+	// long what became of a note may wait to be written down.
+	followFor = 50 * time.Millisecond
+
+	// followAtMost is how many notes are frozen together.
+	followAtMost = 16
+)
+
+// follower is a note that is frozen and to be sent once the event before it has been.
+type follower struct {
+	*delivery
+	head store.Head
+	req  mapping.Request
+}
+
+// ended is a note that was taken, which is still to be written down.
+type ended struct {
+	commit    store.Commit
+	eventType string
+	created   time.Time
+	at        time.Time
+}
+
+// follow makes the notes behind this event ready, as many as are sent within followFor at the pace of the last request.
+// The commit that ends this event is to freeze them. None follow where somebody else waits for the incident or for the
+// worker.
+func (d *delivery) follow(ctx context.Context, c *store.Commit) ([]follower, error) {
+	a := d.a
+	if d.link == nil || c.Drop != nil || d.stopping() || a.cfg.Load().DryRun || a.locks.contended(d.link.IncidentID) {
+		return nil, nil
+	}
+	link := *d.link
+	for _, l := range c.Links {
+		if l.TigerOpsID == link.TigerOpsID && l.IncidentID == link.IncidentID {
+			link = l
+		}
+	}
+	var all []follower
+	for last := d; len(all) < max(1, min(followAtMost, int(a.drain.followFor/max(d.took, time.Microsecond)))); {
+		f, ok, err := last.follower(ctx, &link)
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			last.ahead = nil // the event that does not follow is still the next
+			break
+		}
+		all = append(all, f)
+		last = f.delivery
+	}
+	return all, nil
+}
+
+// follower is the event behind this one, if it is a note and nothing else has to be done first.
+func (d *delivery) follower(ctx context.Context, link *store.Link) (f follower, ok bool, err error) {
+	a := d.a
+	row, ok, err := d.behind(ctx)
+	if err != nil || !ok || row.State != store.Pending || row.Begun || row.Merged || row.Attempts > 0 || row.NextAttempt.After(a.now()) {
+		return f, false, err
+	}
+	event, faults := mapping.ParseEvent(row.Payload, row.EventID)
+	if len(faults) > 0 || !mapping.KnownType(event.Type) || changesState(event.Type) {
+		return f, false, nil
+	}
+	n := &delivery{
+		a: a, lane: d.lane, stopping: d.stopping, since: d.since, ev: row.Event, event: event, ahead: d.ahead, link: link,
+		before: d.state, state: d.state.Apply(event), saidBy: make(map[string]int64),
+	}
+	n.says(event, row.ID)
+	head := store.Head{
+		Lane: row.Lane, OutboxID: row.ID, EventType: row.Type, Severity: n.state.Incident.Severity, State: row.State,
+		NextAttempt: row.NextAttempt, CreatedAt: row.CreatedAt,
+	}
+	priority := a.priority(head)
+	n.urgent = priority <= priorityUrgent
+	if !a.drain.mayFollow(priority, d.since) {
+		return f, false, nil
+	}
+	in, err := n.gather(ctx, nil)
+	if err != nil {
+		return f, false, err
+	}
+	if len(in.Tie.Agreed.Told) > 0 || in.Tie.Origin == originAttached && in.Tie.Pushed.IsZero() {
+		return f, false, nil
+	}
+	if in.Directory, ok = a.dir.settled(ctx, in); !ok {
+		return f, false, nil
+	}
+	out := mapping.Plan(in)
+	if out.Skip != "" || out.Park != "" || !out.Pushed.IsZero() || len(out.Next) != 1 {
+		return f, false, nil
+	}
+	req := out.Next[0]
+	if req.Call != mapping.CreateTimeline || !req.Effect.IsZero() {
+		return f, false, nil
+	}
+	if ok, _ := a.up.usable(); !ok || a.up.room(scopeKey, n.urgent, time.Now()) > 0 {
+		return f, false, nil
+	}
+	n.warn(out.Warnings...)
+	n.last = &out
+	return follower{n, head, req}, true, nil
+}
+
+// behind is the event behind this one that is not folded into it. One that was read ahead may have changed meanwhile:
+// the commit that would freeze it is refused then.
+func (d *delivery) behind(ctx context.Context) (store.Queued, bool, error) {
+	for read := false; ; read = true {
+		for len(d.ahead) > 0 {
+			row := d.ahead[0]
+			d.ahead = d.ahead[1:]
+			if !slices.Contains(d.folded, row.ID) {
+				return row, true, nil
+			}
+		}
+		if read {
+			return store.Queued{}, false, nil
+		}
+		var err error
+		if d.ahead, err = d.a.st.Ahead(ctx, d.ev.Lane, d.ev.ID, followAtMost); err != nil {
+			return store.Queued{}, false, fmt.Errorf("read what follows: %w", err)
+		}
+	}
+}
+
+// sendNext sends the note that follows, in this one's place.
+func (d *delivery) sendNext(ctx context.Context) (v verdict, finished bool, err error) {
+	f, rest, ended := d.next[0], d.next[1:], d.ended
+	*d = *f.delivery
+	d.next, d.ended = rest, ended
+	d.a.drain.follows(d.lane, f.head)
+	return d.send(ctx, f.req, false, nil)
+}
+
+// end writes down that this event has ended, with what ended before it and was not written down yet, and freezes what
+// follows it. Another note that follows at once is waited for.
+func (d *delivery) end(ctx context.Context, c store.Commit) error {
+	d.ended = append(d.ended, ended{c, d.event.Type, d.ev.CreatedAt, time.Now()})
+	if len(d.next) > 0 {
+		if time.Since(d.ended[0].at) < d.a.drain.followFor && !d.stopping() {
+			return nil
+		}
+		return d.writeDown(ctx, nil)
+	}
+	var err error
+	if d.next, err = d.follow(ctx, &c); err != nil {
+		return err
+	}
+	freeze := make([]store.Commit, 0, len(d.next))
+	for _, f := range d.next {
+		row, err := f.stepRow(f.req)
+		if err != nil {
+			return err
+		}
+		freeze = append(freeze, store.Commit{Why: "freeze " + f.req.Name, Freeze: row})
+	}
+	return d.writeDown(ctx, freeze)
+}
+
+// writeDown commits what became of the notes that have ended, and the freezing of those that follow.
+func (d *delivery) writeDown(ctx context.Context, freeze []store.Commit) error {
+	if len(d.ended) == 0 {
+		return nil
+	}
+	all := make([]store.Commit, 0, len(d.ended)+len(freeze))
+	for i, e := range d.ended {
+		if i < len(d.ended)-1 {
+			e.commit.Incident = nil // the last one's holds all
+		}
+		all = append(all, e.commit)
+	}
+	_, err := d.a.st.Commit(ctx, append(all, freeze...)...)
+	if err != nil && len(all)+len(freeze) > 1 {
+		// Somebody may have changed one of these events by hand: each for itself, and what follows goes the whole way.
+		d.next, err = nil, nil
+		for _, e := range d.ended {
+			if _, failed := d.a.st.Commit(ctx, e.commit); failed != nil && err == nil {
+				err = failed
+			}
+		}
+	}
+	if err != nil {
+		d.next, d.ended = nil, nil
+		return err
+	}
+	for _, e := range d.ended {
+		d.a.m.finished(e.eventType, "done", time.Since(e.created))
+	}
+	d.ended = nil
+	return nil
+}

@@ -1,0 +1,215 @@
+package agent
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tigerops/tigerops-incidentio/agent/simulator"
+	"github.com/tigerops/tigerops-incidentio/mapping"
+	"github.com/tigerops/tigerops-incidentio/store"
+)
+
+// listener stands before incident.io and hears each timeline item before it is sent.
+type listener struct {
+	next  http.RoundTripper
+	mu    sync.Mutex
+	heard []string              // bodies, in order
+	hear  func(n int, b string) // n counts from 1
+}
+
+func (l *listener) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Method == http.MethodPost && r.URL.Path == "/v2/incident_timeline_items" {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return nil, err
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		l.mu.Lock()
+		l.heard = append(l.heard, string(body))
+		if l.hear != nil {
+			l.hear(len(l.heard), string(body))
+		}
+		l.mu.Unlock()
+	}
+	return l.next.RoundTrip(r)
+}
+
+// order are the notes by their titles' numbers, as they were sent, repeats left out.
+func (l *listener) order(notes int) (order []int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, b := range l.heard {
+		for i := range notes {
+			if strings.Contains(b, fmt.Sprintf("note %02d", i)) && !slices.Contains(order, i) {
+				order = append(order, i)
+			}
+		}
+	}
+	return order
+}
+
+// listening is a running world of whose timeline items each is heard before it is sent.
+func listening(t *testing.T, hear func(w *world, n int, body string)) (*world, *listener) {
+	l := &listener{}
+	w := newWorld(t, quick(worldOptions{agent: func(o *Options) { l.next, o.HTTP.Transport = o.HTTP.Transport, l }}))
+	l.hear = func(n int, body string) { hear(w, n, body) }
+	w.a.drain.followFor = time.Minute // however slow the machine
+	w.start()
+	w.says(theFirst)
+	return w, l
+}
+
+// theFirst is the event before the notes.
+var theFirst = created(nil)
+
+func notes(n int) (list []m) {
+	for i := range n {
+		list = append(list, step("note", fmt.Sprintf("note %02d", i)))
+	}
+	return list
+}
+
+func inOrder(n int) (all []int) {
+	for i := range n {
+		all = append(all, i)
+	}
+	return all
+}
+
+func TestNotesOfALaneFollowOneAnother(t *testing.T) {
+	t.Parallel()
+	list := notes(40)
+	var first int64      // row of the first note
+	run, longest := 0, 0 // notes in a row that were sent before what became of the one before was written down
+	w, l := listening(t, func(w *world, n int, body string) {
+		id := first + int64(n) - 1
+		// Each is in the ledger, byte for byte, before it is sent (P2).
+		ledger := must(w.a.st.Steps(w.ctx, id))(w)
+		if len(ledger) != 1 || ledger[0].State != store.StepOpen || string(ledger[0].Request) != body {
+			w.Errorf("note %d is sent, and the ledger has %+v", n-1, ledger)
+		}
+		if run++; must(w.a.st.Event(w.ctx, id-1))(w).State == store.Done {
+			run = 0
+		}
+		longest = max(longest, run)
+	})
+	first = w.outbox(theFirst).ID + 1
+	w.says(list...)
+	same(t, "order", l.order(40), inOrder(40)...)
+	is(t, "sent", len(l.heard), 40)
+	is(t, "timeline items", len(w.only().Timeline), 40)
+	if longest < 2 || longest >= followAtMost {
+		t.Errorf("notes sent before what became of the one before was written down: got up to %d in a row, want some, and fewer than %d", longest, followAtMost)
+	}
+	for _, e := range list {
+		for _, s := range must(w.a.st.Steps(w.ctx, w.outbox(e).ID))(w) {
+			if s.State != store.StepDone || s.Attempts != 1 || s.RemoteID == "" || s.HTTPStatus != http.StatusCreated {
+				t.Errorf("ledger of %v: %+v", e["id"], s)
+			}
+		}
+	}
+	var state struct{ Extra m }
+	raw, _, err := w.a.st.IncidentState(w.ctx, "TIG-1")
+	w.ok(err)
+	w.ok(json.Unmarshal(raw, &state))
+	holds(t, "what TigerOps told last", fmt.Sprint(state.Extra["step"]), "note 39")
+	is(t, "requests that nothing needs", w.sim.Counters().ByStatus[http.StatusUnprocessableEntity], 0)
+}
+
+func TestANoteThatIsRefusedHoldsUpThoseBehindIt(t *testing.T) {
+	t.Parallel()
+	list := notes(12)
+	w, l := listening(t, func(*world, int, string) {})
+	must(w.sim.Break(simulator.Fault{Method: "POST", Path: "/v2/incident_timeline_items", Kind: simulator.StatusCode, Status: 422, Skip: 6, Times: 1}))(w)
+	w.post(list...)
+	w.ends(list[6], store.Dead)
+	for i, e := range list {
+		want := store.Done
+		if i > 6 {
+			want = store.Pending
+		} else if i == 6 {
+			want = store.Dead
+		}
+		is(t, fmt.Sprint("note ", i), w.outbox(e).State, want)
+	}
+	must(w.a.st.RetryEvents(w.ctx, w.outbox(list[6]).ID))(w)
+	for _, e := range list {
+		w.ends(e, store.Done)
+	}
+	same(t, "order", l.order(12), inOrder(12)...)
+	is(t, "timeline items", len(w.only().Timeline), 12)
+}
+
+func TestWhatHoldsUpANoteHoldsUpNoneBeforeIt(t *testing.T) {
+	t.Parallel()
+	for _, kind := range append([]simulator.FaultKind{simulator.Throttle, simulator.ResetBefore}, lost...) {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			list := notes(12)
+			w, l := listening(t, func(*world, int, string) {})
+			f := simulator.Fault{Method: "POST", Path: "/v2/incident_timeline_items", Kind: kind, Skip: 5, Times: 2, Delay: 20_000_000}
+			must(w.sim.Break(f))(w)
+			w.says(list...)
+			same(t, "order", l.order(12), inOrder(12)...)
+			is(t, "timeline items", len(w.only().Timeline), 12)
+			is(t, "keys with other bytes", w.sim.Counters().Changed, 0)
+		})
+	}
+}
+
+func TestANoteThatAPersonDiscardsMeanwhileCostsNoOther(t *testing.T) {
+	t.Parallel()
+	list := notes(12)
+	w, l := listening(t, func(w *world, n int, _ string) {
+		if n == 4 {
+			must(w.a.st.DiscardEvents(w.ctx, "no longer wanted", w.outbox(list[8]).ID))(w)
+		}
+	})
+	w.post(list...)
+	for i, e := range list {
+		if i == 8 {
+			is(t, "its reason", w.ends(e, store.Skipped).Reason, "no longer wanted")
+			continue
+		}
+		w.ends(e, store.Done)
+	}
+	var rest []int
+	for _, i := range l.order(12) {
+		if i != 8 {
+			rest = append(rest, i)
+		}
+	}
+	same(t, "order of the others", rest, slices.DeleteFunc(inOrder(12), func(i int) bool { return i == 8 })...)
+	if n := len(w.only().Timeline); n != 11 && n != 12 { // it may have been frozen by then
+		t.Errorf("timeline items: got %d, want 11 or 12", n)
+	}
+}
+
+func TestNoNoteOvertakesWhatIsNone(t *testing.T) {
+	t.Parallel()
+	list := notes(12)
+	list[3] = updated(m{"title": "note 03"})
+	list[7] = event(mapping.RunbookAction, m{"action": m{"title": "note 07", "status": "running"}})
+	list[8] = event(mapping.RunbookAction, m{"action": m{"title": "note 08", "status": "running"}})
+	w, _ := listening(t, func(*world, int, string) {})
+	w.says(list...)
+	var order []string
+	for _, r := range w.sim.Requests("POST") {
+		for i := range 12 {
+			if text := fmt.Sprintf("note %02d", i); strings.Contains(r.Body, text) && !slices.Contains(order, text) {
+				order = append(order, text)
+			}
+		}
+	}
+	if !slices.IsSorted(order) || len(order) != 12 {
+		t.Errorf("order: got %v", order)
+	}
+}
