@@ -12,14 +12,18 @@ import (
 
 // stateOf is the incident row that an event's end writes: what all events so far tell.
 func (d *delivery) stateOf() (*store.IncidentState, error) {
-	if d.ev.IncidentKey == "" {
+	return incidentRow(d.ev.IncidentKey, d.state)
+}
+
+func incidentRow(key string, state mapping.State) (*store.IncidentState, error) {
+	if key == "" {
 		return nil, nil
 	}
-	raw, err := json.Marshal(d.state)
+	raw, err := json.Marshal(state)
 	if err != nil {
 		return nil, fmt.Errorf("write down the incident's state: %w", err)
 	}
-	return &store.IncidentState{TigerOpsID: d.ev.IncidentKey, State: raw}, nil
+	return &store.IncidentState{TigerOpsID: key, State: raw}, nil
 }
 
 // finish ends an event whose steps are all done.

@@ -32,7 +32,9 @@ type follower struct {
 
 // ended is a note that was taken, which is still to be written down.
 type ended struct {
-	commit    store.Commit
+	commit    store.Commit // but for what TigerOps told so far
+	incident  string
+	state     mapping.State
 	eventType string
 	created   time.Time
 	at        time.Time
@@ -72,20 +74,24 @@ func (d *delivery) follow(ctx context.Context, c *store.Commit) ([]follower, err
 func (d *delivery) follower(ctx context.Context, link *store.Link) (f follower, ok bool, err error) {
 	a := d.a
 	row, ok, err := d.behind(ctx)
-	if err != nil || !ok || row.State != store.Pending || row.Begun || row.Merged || row.Attempts > 0 || row.NextAttempt.After(a.now()) {
+	if err != nil || !ok || row.State != store.Pending || !row.Fresh || row.NextAttempt.After(a.now()) {
 		return f, false, err
 	}
 	event, faults := mapping.ParseEvent(row.Payload, row.EventID)
 	if len(faults) > 0 || !mapping.KnownType(event.Type) || changesState(event.Type) {
 		return f, false, nil
 	}
+	ev := store.Event{
+		ID: row.ID, Payload: row.Payload, EventID: row.EventID, Type: row.Type, IncidentKey: d.ev.IncidentKey, Lane: d.ev.Lane,
+		State: row.State, CreatedAt: row.CreatedAt, NextAttempt: row.NextAttempt,
+	}
 	n := &delivery{
-		a: a, lane: d.lane, stopping: d.stopping, since: d.since, ev: row.Event, event: event, ahead: d.ahead, link: link,
+		a: a, lane: d.lane, stopping: d.stopping, since: d.since, ev: ev, event: event, ahead: d.ahead, link: link,
 		before: d.state, state: d.state.Apply(event), saidBy: make(map[string]int64),
 	}
 	n.says(event, row.ID)
 	head := store.Head{
-		Lane: row.Lane, OutboxID: row.ID, EventType: row.Type, Severity: n.state.Incident.Severity, State: row.State,
+		Lane: ev.Lane, OutboxID: row.ID, EventType: row.Type, Severity: n.state.Incident.Severity, State: row.State,
 		NextAttempt: row.NextAttempt, CreatedAt: row.CreatedAt,
 	}
 	priority := a.priority(head)
@@ -152,7 +158,7 @@ func (d *delivery) sendNext(ctx context.Context) (v verdict, finished bool, err 
 // end writes down that this event has ended, with what ended before it and was not written down yet, and freezes what
 // follows it. Another note that follows at once is waited for.
 func (d *delivery) end(ctx context.Context, c store.Commit) error {
-	d.ended = append(d.ended, ended{c, d.event.Type, d.ev.CreatedAt, time.Now()})
+	d.ended = append(d.ended, ended{c, d.ev.IncidentKey, d.state, d.event.Type, d.ev.CreatedAt, time.Now()})
 	if len(d.next) > 0 {
 		if time.Since(d.ended[0].at) < d.a.drain.followFor && !d.stopping() {
 			return nil
@@ -179,19 +185,22 @@ func (d *delivery) writeDown(ctx context.Context, freeze []store.Commit) error {
 	if len(d.ended) == 0 {
 		return nil
 	}
-	all := make([]store.Commit, 0, len(d.ended)+len(freeze))
+	all := make([]store.Commit, len(d.ended), len(d.ended)+len(freeze))
 	for i, e := range d.ended {
-		if i < len(d.ended)-1 {
-			e.commit.Incident = nil // the last one's holds all
-		}
-		all = append(all, e.commit)
+		all[i] = e.commit
 	}
-	_, err := d.a.st.Commit(ctx, append(all, freeze...)...)
+	last := d.ended[len(d.ended)-1] // its state holds those of all
+	var err error
+	if all[len(all)-1].Incident, err = incidentRow(last.incident, last.state); err != nil {
+		return err
+	}
+	_, err = d.a.st.Commit(ctx, append(all, freeze...)...)
 	if err != nil && len(all)+len(freeze) > 1 {
 		// Somebody may have changed one of these events by hand: each for itself, and what follows goes the whole way.
 		d.next, err = nil, nil
 		for _, e := range d.ended {
-			if _, failed := d.a.st.Commit(ctx, e.commit); failed != nil && err == nil {
+			failed := d.endAlone(ctx, e)
+			if err == nil {
 				err = failed
 			}
 		}
@@ -205,4 +214,11 @@ func (d *delivery) writeDown(ctx context.Context, freeze []store.Commit) error {
 	}
 	d.ended = nil
 	return nil
+}
+
+func (d *delivery) endAlone(ctx context.Context, e ended) (err error) {
+	if e.commit.Incident, err = incidentRow(e.incident, e.state); err == nil {
+		_, err = d.a.st.Commit(ctx, e.commit)
+	}
+	return err
 }

@@ -250,14 +250,7 @@ func (d *delivery) done(ctx context.Context, req mapping.Request, r incidentio.R
 			}
 		}
 	}
-	last := d.last != nil && req.Name == d.last.Next[0].Name && d.last.Pushed.IsZero()
-	if last {
-		ended, err := d.endsNow(&c, end)
-		if err != nil {
-			return verdict{}, true, err
-		}
-		last = ended
-	}
+	last := d.last != nil && req.Name == d.last.Next[0].Name && d.last.Pushed.IsZero() && d.endsNow(&c, end)
 	var err error
 	if last {
 		err = d.end(ctx, c)
@@ -284,15 +277,13 @@ func (d *delivery) done(ctx context.Context, req mapping.Request, r incidentio.R
 }
 
 // endsNow adds the event's end to the commit that ends its last step, unless something is to be looked after first.
-func (d *delivery) endsNow(c *store.Commit, end *store.StepEnd) (bool, error) {
+func (d *delivery) endsNow(c *store.Commit, end *store.StepEnd) bool {
 	ledger := append(slices.Clone(d.ledger), store.Step{Name: end.Name, State: end.State, Error: end.Error})
 	if slices.ContainsFunc(ledger, func(s store.Step) bool { return s.Call == string(mapping.AlertEvent) }) {
-		return false, nil // to be confirmed
+		return false // to be confirmed
 	}
 	c.Finish = &store.Finish{OutboxID: d.ev.ID, State: "done", Reason: d.reason(ledger), Folded: d.folded}
-	var err error
-	c.Incident, err = d.stateOf()
-	return err == nil, err
+	return true
 }
 
 // agree writes what a step changed into the links of every TigerOps incident that is tied to the same incident: both

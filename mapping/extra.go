@@ -10,25 +10,71 @@ import (
 // every event.
 const maxExtra = 64 << 10
 
-// mergeExtra adds a payload to the sum of those before it: objects member by member, all else replaced, null passed
-// over. If the sum grows too large only the payload is kept; one that is too large by itself is passed over.
-func mergeExtra(sum, payload json.RawMessage) json.RawMessage {
+// Extra is the sum of all payloads, for $.a.b paths. It is decoded once and encoded only to be written down; its zero
+// value is empty. A value is never changed: with gives another.
+type Extra struct {
+	raw  json.RawMessage // as it was read; empty once sum holds it
+	sum  map[string]any
+	size int // bytes of it as JSON, or somewhat more
+}
+
+// IsZero says that nothing is known.
+func (e Extra) IsZero() bool { return len(e.raw) == 0 && len(e.sum) == 0 }
+
+// MarshalJSON writes the sum as a JSON object.
+func (e Extra) MarshalJSON() ([]byte, error) {
+	switch {
+	case e.IsZero():
+		return []byte("null"), nil
+	case len(e.raw) > 0:
+		return e.raw, nil
+	}
+	return encodeExtra(e.sum)
+}
+
+// UnmarshalJSON keeps what it is given as it is.
+func (e *Extra) UnmarshalJSON(b []byte) error {
+	*e = Extra{}
+	if string(b) != "null" {
+		e.raw, e.size = bytes.Clone(b), len(b)
+	}
+	return nil
+}
+
+// object is the sum, which is not to be changed; nil where nothing is known.
+func (e Extra) object() map[string]any {
+	if len(e.raw) == 0 {
+		return e.sum
+	}
+	sum, _ := decodeObject(e.raw)
+	return sum
+}
+
+// with adds a payload to the sum of those before it: objects member by member, all else replaced, null passed over. If
+// the sum grows too large only the payload is kept; one that is too large by itself is passed over.
+func (e Extra) with(payload json.RawMessage) Extra {
 	if len(payload) == 0 || len(payload) > maxExtra {
-		return sum
+		return e
 	}
 	update, ok := decodeObject(payload)
 	if !ok {
-		return sum
+		return e
 	}
-	old, _ := decodeObject(sum)
-	merged, err := encodeExtra(mergeObjects(old, update))
-	if err == nil && len(merged) > maxExtra {
-		merged, err = encodeExtra(mergeObjects(nil, update))
+	all := Extra{sum: mergeObjects(e.object(), update), size: e.size + len(payload)}
+	if all.size <= maxExtra || all.fits() {
+		return all
 	}
-	if err != nil || len(merged) > maxExtra {
-		return sum
+	if all = (Extra{sum: mergeObjects(nil, update)}); all.fits() {
+		return all
 	}
-	return merged
+	return e
+}
+
+// fits measures the sum.
+func (e *Extra) fits() bool {
+	b, err := encodeExtra(e.sum)
+	e.size = len(b)
+	return err == nil && e.size <= maxExtra
 }
 
 // mergeObjects returns old as update changes it, in new maps.

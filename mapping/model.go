@@ -131,7 +131,7 @@ type State struct {
 	Actions      map[string]string `json:"actions,omitempty"`      // runbook action (title) to the status last told
 	FollowUps    []string          `json:"follow_ups,omitempty"`   // titles of the action items already turned into follow-ups
 	Postmortem   bool              `json:"postmortem,omitempty"`   // a post-mortem document was sent already
-	Extra        json.RawMessage   `json:"extra,omitempty"`        // all events' payloads merged, for $.a.b paths
+	Extra        Extra             `json:"extra,omitzero"`         // all events' payloads merged, for $.a.b paths
 	LastEventAt  time.Time         `json:"last_event_at,omitzero"`
 }
 

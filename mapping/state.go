@@ -30,7 +30,7 @@ func (s State) Apply(ev Event) State {
 	if ev.Timestamp.After(s.LastEventAt) {
 		s.LastEventAt = ev.Timestamp
 	}
-	s.Extra = mergeExtra(s.Extra, ev.Raw)
+	s.Extra = s.Extra.with(ev.Raw)
 
 	inc := &s.Incident
 	switch ev.Type {

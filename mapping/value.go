@@ -219,11 +219,7 @@ func extraValue(path string, st State, r *Rules) value {
 	if len(keys) == 0 {
 		return value{}
 	}
-	m, ok := decodeObject(st.Extra)
-	if !ok {
-		return value{}
-	}
-	var at any = m
+	var at any = st.Extra.object()
 	for _, k := range keys {
 		switch v := at.(type) {
 		case map[string]any:

@@ -186,8 +186,11 @@ func (s *Store) Ahead(ctx context.Context, of string, after int64, limit int) ([
 	if id != 0 {
 		return nil, nil
 	}
-	fields := func(q *Queued) []any { q.Lane = of; return append(q.Event.fields(), &q.Begun) }
-	return all(ctx, s, "reading the events ahead", fields, `SELECT `+eventColumns+`, EXISTS (SELECT 1 FROM delivery WHERE outbox_id = outbox.id)
+	fields := func(q *Queued) []any {
+		return []any{&q.ID, dbText[[]byte]{&q.Payload}, &q.EventID, &q.Type, &q.State, dbTime{&q.CreatedAt}, dbTime{&q.NextAttempt}, &q.Fresh}
+	}
+	return all(ctx, s, "reading the events ahead", fields, `SELECT id, payload, event_id, event_type, state, created_at, next_attempt_at,
+			attempts = 0 AND first_attempt_at IS NULL AND merged = 0 AND NOT EXISTS (SELECT 1 FROM delivery WHERE outbox_id = outbox.id)
 		FROM outbox WHERE incident_key = ? AND id > ? AND state IN ('pending', 'dead') AND parked = 0 ORDER BY id LIMIT ?`, incident, after, limit)
 }
 

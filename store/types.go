@@ -101,8 +101,14 @@ type Event struct {
 
 // Queued is an event that waits in its lane.
 type Queued struct {
-	Event
-	Begun bool // the ledger holds a step of it
+	ID          int64
+	Payload     []byte
+	EventID     string
+	Type        string
+	State       string // Pending or Dead
+	CreatedAt   time.Time
+	NextAttempt time.Time
+	Fresh       bool // never tried, nothing of it in the ledger, and not added up yet
 }
 
 // Link ties a TigerOps incident to an incident.io incident.
