@@ -133,9 +133,11 @@ func (d *delivery) step(ctx context.Context) (v verdict, finished bool, err erro
 	}
 	defer unlock()
 
-	ledger, err := a.st.Steps(ctx, d.ev.ID)
-	if err != nil {
-		return verdict{}, true, fmt.Errorf("read the ledger: %w", err)
+	var ledger []store.Step
+	if d.ev.Begun {
+		if ledger, err = a.st.Steps(ctx, d.ev.ID); err != nil {
+			return verdict{}, true, fmt.Errorf("read the ledger: %w", err)
+		}
 	}
 	d.ledger, d.last = ledger, nil
 	if err := d.takeOver(ctx); err != nil {
@@ -269,18 +271,19 @@ func (d *delivery) lockIncident(ctx context.Context) (unlock func(), err error) 
 		d.link = nil
 		return d.a.locks.lock(ctx, "event:"+d.ev.EventID)
 	}
+	st := d.a.st
 	for {
-		link, err := d.a.st.Link(ctx, key)
-		if err != nil {
+		ties := st.Ties()
+		if d.link, err = st.Link(ctx, key); err != nil {
 			return nil, fmt.Errorf("read the link: %w", err)
 		}
-		name := lockName(key, link)
+		name := lockName(key, d.link)
 		unlock, err := d.a.locks.lock(ctx, name)
-		if err != nil {
-			return nil, err
+		if err != nil || st.Ties() == ties {
+			return unlock, err
 		}
 		// It may have been tied, or dropped, while we waited.
-		if d.link, err = d.a.st.Link(ctx, key); err != nil {
+		if d.link, err = st.Link(ctx, key); err != nil {
 			unlock()
 			return nil, fmt.Errorf("read the link: %w", err)
 		}
@@ -472,6 +475,7 @@ func (d *delivery) freeze(ctx context.Context, req mapping.Request) error {
 	if _, err := d.a.st.Commit(ctx, store.Commit{Why: "freeze " + req.Name, Freeze: row}); err != nil {
 		return fmt.Errorf("write down step %s: %w", req.Name, err)
 	}
+	d.ev.Begun = true
 	return nil
 }
 

@@ -83,7 +83,7 @@ func (d *delivery) follower(ctx context.Context, link *store.Link) (f follower, 
 	}
 	ev := store.Event{
 		ID: row.ID, Payload: row.Payload, EventID: row.EventID, Type: row.Type, IncidentKey: d.ev.IncidentKey, Lane: d.ev.Lane,
-		State: row.State, CreatedAt: row.CreatedAt, NextAttempt: row.NextAttempt,
+		State: row.State, CreatedAt: row.CreatedAt, NextAttempt: row.NextAttempt, Begun: true,
 	}
 	n := &delivery{
 		a: a, lane: d.lane, stopping: d.stopping, since: d.since, ev: ev, event: event, ahead: d.ahead, link: link,

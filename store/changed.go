@@ -9,6 +9,7 @@ type Topic uint8
 const (
 	TopicOutbox   Topic = iota // events that are new, or that somebody retried, discarded or took up again
 	TopicDelivery              // events that the agent itself moved on
+	TopicTies                  // links
 	TopicInbox
 	TopicWebhooks
 )
@@ -17,6 +18,17 @@ const (
 type topics uint8
 
 func (t *topics) add(topic Topic) { *t |= 1 << topic }
+
+func (t topics) has(topic Topic) bool { return t&(1<<topic) != 0 }
+
+// Ties counts the commits of this process that changed links. While it stands still a link that was read is as it is
+// now: a commit is counted before it is answered.
+func (s *Store) Ties() uint64 {
+	if s.writer == nil {
+		return 0
+	}
+	return s.writer.ties.Load()
+}
 
 // hub wakes whoever waits for a commit of this process.
 type hub struct {

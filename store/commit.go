@@ -249,6 +249,9 @@ func (t *tx) ties(c *Commit) error {
 			return fmt.Errorf("keeping incident %s: %w", i.TigerOpsID, err)
 		}
 	}
+	if c.Drop != nil || len(c.Links) > 0 {
+		t.topics.add(TopicTies)
+	}
 	if d := c.Drop; d != nil {
 		what := fmt.Sprintf("ending the tie of %s to %s", d.TigerOpsID, d.IncidentID)
 		if err := t.must(what, `INSERT OR REPLACE INTO former_link (`+linkColumns+`, dropped_at)

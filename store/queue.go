@@ -92,38 +92,38 @@ func (s *Store) cursor(ctx context.Context) (cur Cursor, err error) {
 // (a retry, a discard). more is true where the call was cut off at its bound and should be made again with next.
 func (s *Store) Touched(ctx context.Context, c Cursor) (grown, changed []string, next Cursor, more bool, err error) {
 	type row struct {
+		new  bool
 		id   int64
 		lane string
 	}
-	fields := func(r *row) []any { return []any{&r.id, dbText[string]{&r.lane}} }
-	added, err := all(ctx, s, "reading new events", fields,
-		`SELECT id, incident_key FROM outbox WHERE id > ? ORDER BY id LIMIT ?`, c.LastID, touchedLimit)
-	if err != nil {
-		return nil, nil, c, false, err
-	}
-	moved, err := all(ctx, s, "reading changed events", fields,
-		`SELECT seq, lane FROM outbox_change WHERE seq > ? ORDER BY seq LIMIT ?`, c.LastChange, touchedLimit)
+	fields := func(r *row) []any { return []any{&r.new, &r.id, dbText[string]{&r.lane}} }
+	rows, err := all(ctx, s, "reading what is new in the outbox", fields, `
+		SELECT 0, seq, lane FROM (SELECT seq, lane FROM outbox_change WHERE seq > ?1 ORDER BY seq LIMIT ?3)
+		UNION ALL
+		SELECT 1, id, incident_key FROM (SELECT id, incident_key FROM outbox WHERE id > ?2 ORDER BY id LIMIT ?3)`,
+		c.LastChange, c.LastID, touchedLimit)
 	if err != nil {
 		return nil, nil, c, false, err
 	}
 	next = c
-	seen := make(map[string]bool, len(added)+len(moved))
-	add := func(lanes []string, l string) []string {
-		if seen[l] {
-			return lanes
+	seen := make(map[string]bool, len(rows))
+	n := [2]int{}
+	for _, r := range rows {
+		to := &changed
+		if r.new {
+			r.lane, to = lane(r.lane, r.id), &grown
+			next.LastID = r.id
+			n[1]++
+		} else {
+			next.LastChange = r.id
+			n[0]++
 		}
-		seen[l] = true
-		return append(lanes, l)
+		if !seen[r.lane] {
+			seen[r.lane] = true
+			*to = append(*to, r.lane)
+		}
 	}
-	for _, r := range moved {
-		changed = add(changed, r.lane)
-		next.LastChange = r.id
-	}
-	for _, r := range added {
-		grown = add(grown, lane(r.lane, r.id))
-		next.LastID = r.id
-	}
-	return grown, changed, next, len(added) == touchedLimit || len(moved) == touchedLimit, nil
+	return grown, changed, next, max(n[0], n[1]) == touchedLimit, nil
 }
 
 // Head tells a lane's oldest unfinished event; false where nothing of it waits.
@@ -150,12 +150,12 @@ func (s *Store) DataVersion(ctx context.Context) (v int64, err error) {
 }
 
 const eventColumns = `id, payload, event_id, event_type, incident_key, state, reason, attempts, created_at, first_attempt_at,
-	next_attempt_at, finished_at, charged_ms, parked, merged, coalesce(folded_into, 0)`
+	next_attempt_at, finished_at, charged_ms, parked, merged, coalesce(folded_into, 0), EXISTS (SELECT 1 FROM delivery WHERE outbox_id = outbox.id)`
 
 func (e *Event) fields() []any {
 	return []any{&e.ID, dbText[[]byte]{&e.Payload}, &e.EventID, &e.Type, dbText[string]{&e.IncidentKey}, &e.State, &e.Reason, &e.Attempts,
 		dbTime{&e.CreatedAt}, dbTime{&e.FirstAttempt}, dbTime{&e.NextAttempt}, dbTime{&e.FinishedAt},
-		(*millis)(&e.Charged), &e.Parked, &e.Merged, &e.FoldedInto}
+		(*millis)(&e.Charged), &e.Parked, &e.Merged, &e.FoldedInto, &e.Begun}
 }
 
 // millis scans a duration kept in milliseconds.

@@ -97,6 +97,7 @@ type Event struct {
 	Parked       bool          // set aside until an incident is tied
 	Merged       bool          // its effect is in the incident's state already
 	FoldedInto   int64         // the event that carried this one's effect; 0 if none
+	Begun        bool          // the ledger holds a step of it
 }
 
 // Queued is an event that waits in its lane.

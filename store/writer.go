@@ -57,7 +57,8 @@ type writer struct {
 	db         *sql.DB
 	log        *slog.Logger
 	notify     func(topics)
-	litestream *atomic.Bool // checkpoints are left to Litestream
+	litestream *atomic.Bool  // checkpoints are left to Litestream
+	ties       atomic.Uint64 // see Store.Ties
 
 	mu     sync.Mutex
 	queue  []*job
@@ -263,6 +264,11 @@ func (w *writer) commit(batch []*job) {
 		if j.err == nil {
 			changed |= j.tx.topics
 		}
+	}
+	if changed.has(TopicTies) {
+		w.ties.Add(1) // before anybody is answered
+	}
+	for _, j := range batch {
 		close(j.done)
 	}
 	w.notify(changed)
