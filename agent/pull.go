@@ -23,6 +23,12 @@ const (
 	pullWorkers = 4
 	// pullSoon is when a webhook is looked at again that came before what it speaks of was known.
 	pullSoon = 500 * time.Millisecond
+	// pullFlood is from how many webhooks a turn on is one of a flood, and pullRest for how many times its length the loop
+	// then rests: what comes in is safe on disk, and taking it in goes before looking at it.
+	pullFlood = 16
+	pullRest  = 3
+	// pullTogether bounds how many webhooks one commit ends, which others wait for.
+	pullTogether = 200
 	// pullIdle is the longest wait of the loop; everything that it waits for wakes it earlier.
 	pullIdle = time.Minute
 )
@@ -44,8 +50,16 @@ type batch struct {
 func (a *Agent) pullLoop(ctx context.Context) error {
 	for {
 		changed, watch := a.st.Changed(store.TopicWebhooks), a.up.watch()
-		wait := pullIdle
-		if _, err := a.pullOnce(ctx); err != nil && ctx.Err() == nil {
+		wait, began := pullIdle, time.Now()
+		n, err := a.pullOnce(ctx)
+		if n >= pullFlood {
+			select {
+			case <-time.After(min(time.Second, pullRest*time.Since(began))):
+			case <-ctx.Done():
+				return nil
+			}
+		}
+		if err != nil && ctx.Err() == nil {
 			a.failing("take in webhooks", err)
 			wait = time.Second
 		} else {
@@ -95,7 +109,7 @@ func (a *Agent) dueWebhooks(ctx context.Context) (due []*batch, full bool, err e
 		if err != nil {
 			return nil, false, fmt.Errorf("read the waiting webhooks: %w", err)
 		}
-		all := make(map[string]*batch)
+		all, left := make(map[string]*batch), false
 		for _, w := range hooks {
 			s := subjectOf(w)
 			key := s.group(w.EventType)
@@ -106,6 +120,10 @@ func (a *Agent) dueWebhooks(ctx context.Context) (due []*batch, full bool, err e
 				if a.in.pullDue(key) {
 					due = append(due, b)
 				}
+			}
+			if len(b.hooks) == pullTogether {
+				left = true
+				continue
 			}
 			b.what |= s.what
 			b.hooks = append(b.hooks, w)
@@ -118,7 +136,7 @@ func (a *Agent) dueWebhooks(ctx context.Context) (due []*batch, full bool, err e
 		full = len(hooks) == limit
 		if len(due) > 0 || !full || limit >= pullBatchMost {
 			a.in.forgetPulls(all, full)
-			return due, full, nil
+			return due, full || left, nil
 		}
 	}
 }
@@ -252,7 +270,7 @@ func (a *Agent) pullPart(ctx context.Context, b *batch) (done bool, err error) {
 func (b *batch) ends(state, reason string) []store.WebhookEnd {
 	out := make([]store.WebhookEnd, len(b.hooks))
 	for i, w := range b.hooks {
-		out[i] = store.WebhookEnd{ID: w.ID, State: state, Error: reason}
+		out[i] = store.WebhookEnd{ID: w.ID, EventType: w.EventType, IncidentID: w.IncidentID, State: state, Error: reason}
 	}
 	return out
 }

@@ -95,9 +95,11 @@ type InboxRow struct {
 
 // WebhookEnd ends a pending webhook; one that has ended already is left as it is.
 type WebhookEnd struct {
-	ID    string
-	State string // WebhookDone, WebhookFailed, WebhookIgnored, or WebhookPending to count a failed attempt
-	Error string
+	ID         string
+	EventType  string // its meaning, as PendingWebhooks told it
+	IncidentID string
+	State      string // WebhookDone, WebhookFailed, WebhookIgnored, or WebhookPending to count a failed attempt
+	Error      string
 }
 
 // Commit writes everything that each of the moves changes, all or nothing, and answers once it is on disk, with the ids

@@ -316,9 +316,9 @@ func TestWebhooksAreKeptAsTheyCame(t *testing.T) {
 	}
 	equal(t, "limit", len(must[[]store.Webhook](t)(s.PendingWebhooks(ctx, 2))), 2)
 
-	commit(t, s, store.Commit{Webhooks: []store.WebhookEnd{{ID: "m1", State: store.WebhookDone}, {ID: "m2", State: store.WebhookFailed, Error: "gone"},
-		{ID: "m3", State: store.WebhookPending, Error: "later"}, {ID: "m9", State: store.WebhookIgnored}, {ID: "m10", State: store.WebhookIgnored}}})
-	commit(t, s, store.Commit{Webhooks: []store.WebhookEnd{{ID: "m1", State: store.WebhookFailed}, {ID: "nobody", State: store.WebhookDone}}})
+	commit(t, s, store.Commit{Webhooks: meaning(t, s, store.WebhookEnd{ID: "m1", State: store.WebhookDone}, store.WebhookEnd{ID: "m2", State: store.WebhookFailed, Error: "gone"},
+		store.WebhookEnd{ID: "m3", State: store.WebhookPending, Error: "later"}, store.WebhookEnd{ID: "m9", State: store.WebhookIgnored}, store.WebhookEnd{ID: "m10", State: store.WebhookIgnored})})
+	commit(t, s, store.Commit{Webhooks: meaning(t, s, store.WebhookEnd{ID: "m1", State: store.WebhookFailed}, store.WebhookEnd{ID: "nobody", State: store.WebhookDone})})
 	for id, want := range map[string]string{
 		"m1": "done I1 public_incident.incident_updated_v2 1  1", "m2": "failed I2 public_incident.incident_status_updated_v2 1 gone 1",
 		"m3": "pending I3 public_incident.action_created_v1 1 later 0", "m9": "ignored - - 1  1", "m10": "ignored 7 5 1  1", "m4": "pending - - 0  0",

@@ -199,3 +199,16 @@ func run(t testing.TB, name string, args ...string) string {
 	}
 	return string(out)
 }
+
+// meaning is the ends of webhooks with what the webhooks mean, as an agent ends them.
+func meaning(t testing.TB, s *store.Store, ends ...store.WebhookEnd) []store.WebhookEnd {
+	t.Helper()
+	for _, w := range must[[]store.Webhook](t)(s.PendingWebhooks(ctx, 1000)) {
+		for i := range ends {
+			if ends[i].ID == w.ID {
+				ends[i].EventType, ends[i].IncidentID = w.EventType, w.IncidentID
+			}
+		}
+	}
+	return ends
+}

@@ -39,7 +39,7 @@ func (t *tx) endWebhook(w WebhookEnd) error {
 		processed = nil
 	}
 	_, err := t.exec(`UPDATE webhook SET state = ?2, error = ?3, processed_at = ?4, attempts = attempts + 1,
-		(event_type, incident_id) = (SELECT event_type, incident_id FROM webhook_meaning m WHERE m.seq = webhook.seq)
-		WHERE id = ?1 AND state = 'pending'`, w.ID, w.State, w.Error, processed)
+		event_type = coalesce(event_type, nullif(?5, '')), incident_id = coalesce(incident_id, nullif(?6, ''))
+		WHERE id = ?1 AND state = 'pending'`, w.ID, w.State, w.Error, processed, w.EventType, w.IncidentID)
 	return err
 }
