@@ -32,8 +32,18 @@ func latencyGroup(quick bool) *group {
 	}
 }
 
+// tell hands on when something has come to the sink, if anybody waits for it.
+func tell(hits chan<- time.Time) func(time.Time) {
+	return func(at time.Time) {
+		select {
+		case hits <- at:
+		default:
+		}
+	}
+}
+
 // oneByOne posts bodies and takes the time until each is at the sink.
-func oneByOne(s *sink, hits <-chan time.Time, url string, status, n int, body func(i int) []byte) (figures, error) {
+func oneByOne(hits <-chan time.Time, url string, status, n int, body func(i int) []byte) (figures, error) {
 	client := &http.Client{Timeout: 10 * time.Second}
 	var all []time.Duration
 	for i := range n {
@@ -68,7 +78,7 @@ func latencyOfAgent(w *world, dir string, n int) (figures, error) {
 		return nil, err
 	}
 	defer s.close()
-	s.onHit = func(at time.Time) { hits <- at }
+	s.onHit = tell(hits)
 	a, err := w.newAgent(dir, s.url())
 	if err != nil {
 		return nil, err
@@ -77,12 +87,11 @@ func latencyOfAgent(w *world, dir string, n int) (figures, error) {
 	if err := a.declare(1); err != nil {
 		return nil, err
 	}
-	f, err := oneByOne(s, hits, "http://"+a.local+"/v1/events", http.StatusAccepted, n, func(i int) []byte { return stepEvent(int64(i+1), 0) })
+	f, err := oneByOne(hits, "http://"+a.local+"/v1/events", http.StatusAccepted, n, func(i int) []byte { return stepEvent(int64(i+1), 0) })
 	if err != nil {
 		return nil, err
 	}
 	a.kill()
-	s.onHit = func(time.Time) {}
 	return f, burst{steps: n, incidents: 1}.check(a, s)
 }
 
@@ -125,13 +134,13 @@ func latencyOfAlertmanager(w *world, dir string, n int) (figures, error) {
 		return nil, err
 	}
 	defer s.close()
-	s.onHit = func(at time.Time) { hits <- at }
+	s.onHit = tell(hits)
 	p, url, err := w.newAlertmanager(dir, s.url())
 	if err != nil {
 		return nil, err
 	}
 	defer p.kill()
-	f, err := oneByOne(s, hits, url, http.StatusOK, n, func(i int) []byte {
+	f, err := oneByOne(hits, url, http.StatusOK, n, func(i int) []byte {
 		return fmt.Appendf(nil, "[%s]", alert(i))
 	})
 	if err != nil {

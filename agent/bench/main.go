@@ -14,8 +14,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -34,6 +36,7 @@ type world struct {
 	bin    string // the built programs
 	agent  string // measured in place of the one to be built, if not empty
 	dir    string // below it each turn has a directory
+	keep   bool   // those directories stay
 	rounds int
 	quick  bool
 	began  time.Time
@@ -69,7 +72,8 @@ func run(rounds int, only string, quick bool, dir, agent string) (err error) {
 	context.AfterFunc(ctx, func() {
 		running.killAll()
 	})
-	if dir == "" {
+	keep := dir != ""
+	if !keep {
 		// Not below /tmp, which may be in memory: it is the disk that is measured.
 		if dir, err = os.MkdirTemp(".", "run-"); err != nil {
 			return err
@@ -86,7 +90,7 @@ func run(rounds int, only string, quick bool, dir, agent string) (err error) {
 	if quick {
 		rounds = 1
 	}
-	w := &world{ctx: ctx, dir: dir, bin: filepath.Join(dir, "bin"), rounds: rounds, quick: quick, agent: agent, began: time.Now()}
+	w := &world{ctx: ctx, dir: dir, keep: keep, bin: filepath.Join(dir, "bin"), rounds: rounds, quick: quick, agent: agent, began: time.Now()}
 	all := groups(quick)
 	var wanted []*group
 	for _, g := range all {
@@ -140,7 +144,11 @@ func (w *world) directory(name string) (dir string, done func(), err error) {
 		}
 		return r
 	}, name)+"-")
-	return dir, func() { os.RemoveAll(dir) }, err
+	return dir, func() {
+		if !w.keep {
+			os.RemoveAll(dir)
+		}
+	}, err
 }
 
 // conditions say on what and how the table was made.
@@ -204,7 +212,7 @@ func (w *world) build(wanted []*group) error {
 		if err != nil {
 			return err
 		}
-		if err := os.Symlink(built, w.program("tigerops-incidentio")); err != nil {
+		if err := link(built, w.program("tigerops-incidentio")); err != nil {
 			return err
 		}
 	}
@@ -241,7 +249,15 @@ func (w *world) buildAlertmanager() error {
 			return err
 		}
 	}
-	return os.Symlink(built, w.program("alertmanager"))
+	return link(built, w.program("alertmanager"))
+}
+
+// link puts a program where the built ones are, in place of one that an earlier run put there.
+func link(program, place string) error {
+	if err := os.Remove(place); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return os.Symlink(program, place)
 }
 
 func (w *world) goTool(dir string, args []string, env ...string) error {
