@@ -103,15 +103,14 @@ func (d *drainer) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	heads, cursor, err := d.a.st.Heads(ctx)
+	cursor, err := d.a.st.EachHead(ctx, func(h store.Head) {
+		d.mu.Lock()
+		d.setHeadLocked(h.Lane, h, true)
+		d.mu.Unlock()
+	})
 	if err != nil {
 		return err
 	}
-	d.mu.Lock()
-	for _, h := range heads {
-		d.setHeadLocked(h.Lane, h, true)
-	}
-	d.mu.Unlock()
 	look, asked := false, time.Now()
 	for {
 		if look {

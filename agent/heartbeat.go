@@ -72,13 +72,9 @@ func (a *Agent) ailing(ctx context.Context, h *heart) (string, error) {
 		return err.Error(), nil
 	}
 	now := a.now()
-	heads, _, err := a.st.Heads(ctx)
-	if err != nil {
-		return "", fmt.Errorf("read the outbox: %w", err)
-	}
 	why := ""
 	dead := make(map[int64]time.Time)
-	for _, head := range heads {
+	_, err := a.st.EachHead(ctx, func(head store.Head) {
 		switch {
 		case head.State == store.Dead:
 			since, known := h.dead[head.OutboxID]
@@ -92,6 +88,9 @@ func (a *Agent) ailing(ctx context.Context, h *heart) (string, error) {
 		case now.Sub(head.NextAttempt) >= stuckAfter+silentHeart && a.drain.stuckFor(now) >= stuckAfter+silentHeart:
 			why = fmt.Sprintf("event %d was due at %s and has not been tried", head.OutboxID, head.NextAttempt.Format(time.RFC3339))
 		}
+	})
+	if err != nil {
+		return "", fmt.Errorf("read the outbox: %w", err)
 	}
 	h.dead = dead
 	if why != "" {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -44,20 +46,52 @@ const headColumns = `o.id, o.event_type, o.incident_key, coalesce(o.severity,
 	o.state, o.next_attempt_at, o.created_at, o.attempts`
 
 func (h *Head) fields() []any {
-	return []any{&h.OutboxID, &h.EventType, dbText[string]{&h.Lane}, dbText[string]{&h.Severity},
-		&h.State, dbTime{&h.NextAttempt}, dbTime{&h.CreatedAt}, &h.Attempts}
+	return []any{&h.OutboxID, shared{&h.EventType}, dbText[string]{&h.Lane}, shared{&h.Severity},
+		shared{&h.State}, dbTime{&h.NextAttempt}, dbTime{&h.CreatedAt}, &h.Attempts}
+}
+
+// shared scans one of few texts without a copy for each row: there may be a million lanes.
+type shared struct{ to *string }
+
+var sharedTexts sync.Map
+
+// sharedMost bounds them: a stranger may write any text.
+const sharedMost = 1000
+
+var sharedCount atomic.Int64
+
+func (f shared) Scan(v any) error {
+	if err := (dbText[string]{f.to}).Scan(v); err != nil {
+		return err
+	}
+	if known, ok := sharedTexts.Load(*f.to); ok {
+		*f.to = known.(string)
+	} else if sharedCount.Load() < sharedMost {
+		sharedCount.Add(1)
+		sharedTexts.Store(*f.to, *f.to)
+	}
+	return nil
 }
 
 // Heads tells every lane's oldest unfinished event, those set aside left out, and the place in the outbox's history
 // from which Touched goes on.
-func (s *Store) Heads(ctx context.Context) ([]Head, Cursor, error) {
+func (s *Store) Heads(ctx context.Context) (heads []Head, cur Cursor, err error) {
+	cur, err = s.EachHead(ctx, func(h Head) { heads = append(heads, h) })
+	return heads, cur, err
+}
+
+// EachHead does the same without holding all of them.
+func (s *Store) EachHead(ctx context.Context, do func(Head)) (Cursor, error) {
 	// The place first: what comes in between is told twice, not never.
 	cur, err := s.cursor(ctx)
 	if err != nil {
-		return nil, Cursor{}, err
+		return Cursor{}, err
 	}
 	// From one incident to the next in the index, however many of its rows wait.
-	heads, err := all(ctx, s, "reading the lanes' heads", (*Head).fields, `
+	err = each(ctx, s, "reading the lanes' heads", (*Head).fields, func(h Head) {
+		h.Lane = lane(h.Lane, h.OutboxID)
+		do(h)
+	}, `
 		WITH RECURSIVE lane (k) AS (
 			SELECT (SELECT incident_key FROM outbox INDEXED BY outbox_unfinished
 				WHERE `+unfinished+` AND incident_key IS NOT NULL ORDER BY incident_key LIMIT 1)
@@ -74,12 +108,9 @@ func (s *Store) Heads(ctx context.Context) ([]Head, Cursor, error) {
 		)
 		SELECT `+headColumns+` FROM head JOIN outbox o ON o.id = head.id`)
 	if err != nil {
-		return nil, Cursor{}, err
+		return Cursor{}, err
 	}
-	for i := range heads {
-		heads[i].Lane = lane(heads[i].Lane, heads[i].OutboxID)
-	}
-	return heads, cur, nil
+	return cur, nil
 }
 
 func (s *Store) cursor(ctx context.Context) (cur Cursor, err error) {

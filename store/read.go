@@ -44,28 +44,36 @@ func (s *Store) one(ctx context.Context, what, query string, args []any, dest ..
 }
 
 // all gathers the rows of a query; fields gives the places to scan a row into.
-func all[T any](ctx context.Context, s *Store, what string, fields func(*T) []any, query string, args ...any) ([]T, error) {
+func all[T any](ctx context.Context, s *Store, what string, fields func(*T) []any, query string, args ...any) (out []T, err error) {
+	err = each(ctx, s, what, fields, func(t T) { out = append(out, t) }, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// each hands over the rows of a query one by one.
+func each[T any](ctx context.Context, s *Store, what string, fields func(*T) []any, do func(T), query string, args ...any) error {
 	st, err := s.read(query)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", what, err)
+		return fmt.Errorf("%s: %w", what, err)
 	}
 	rows, err := st.QueryContext(ctx, args...)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", what, s.sound(err))
+		return fmt.Errorf("%s: %w", what, s.sound(err))
 	}
 	defer rows.Close()
-	var out []T
 	for rows.Next() {
 		var t T
 		if err := rows.Scan(fields(&t)...); err != nil {
-			return nil, fmt.Errorf("%s: %w", what, err)
+			return fmt.Errorf("%s: %w", what, err)
 		}
-		out = append(out, t)
+		do(t)
 	}
 	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("%s: %w", what, s.sound(err))
+		return fmt.Errorf("%s: %w", what, s.sound(err))
 	}
-	return out, nil
+	return nil
 }
 
 // write runs a member of the next shared transaction.
