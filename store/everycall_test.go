@@ -88,6 +88,51 @@ var operations = []operation{
 		did: "SELECT count(*) FROM inbox WHERE state = 'applied' AND applied_at IS NOT NULL", whole: "2",
 	},
 	{
+		name: "RejectInbox",
+		setup: func(t testing.TB, s *store.Store) {
+			commit(t, s, store.Commit{Inbox: []store.InboxRow{{Key: "a", Type: "x", Payload: []byte(`{}`)}, {Key: "b", Type: "x", Payload: []byte(`{}`)}}})
+		},
+		run: func(s *store.Store) error { _, err := s.RejectInbox(ctx, "no", 1, 2); return err },
+		did: "SELECT count(*) FROM inbox WHERE state = 'rejected' AND reason = 'no'", whole: "2",
+	},
+	{
+		name: "RetryInbox",
+		setup: func(t testing.TB, s *store.Store) {
+			commit(t, s, store.Commit{Inbox: []store.InboxRow{{Key: "a", Type: "x", Payload: []byte(`{}`)}, {Key: "b", Type: "x", Payload: []byte(`{}`)}}})
+			if _, err := s.RejectInbox(ctx, "no", 1, 2); err != nil {
+				t.Fatal(err)
+			}
+		},
+		run: func(s *store.Store) error { _, err := s.RetryInbox(ctx); return err },
+		did: "SELECT count(*) FROM inbox WHERE state = 'pending'", whole: "2",
+	},
+	{
+		name: "PushesDue",
+		setup: func(t testing.TB, s *store.Store) {
+			commit(t, s, store.Commit{Inbox: []store.InboxRow{{Key: "a", Type: "x", Payload: []byte(`{}`)}, {Key: "b", Type: "x", Payload: []byte(`{}`)}}})
+			for id := range int64(2) {
+				if err := s.PushDefer(ctx, id+1, future(), "away"); err != nil {
+					t.Fatal(err)
+				}
+			}
+		},
+		run: func(s *store.Store) error { return s.PushesDue(ctx) },
+		did: "SELECT count(*) FROM inbox WHERE next_attempt_at <= strftime('%Y-%m-%dT%H:%M:%fZ', 'now')", whole: "2",
+	},
+	{
+		name: "Commit of a deferral",
+		setup: func(t testing.TB, s *store.Store) {
+			insert(t, s, event("a", "TIG-1"))
+			commit(t, s, store.Commit{Freeze: step(1, "declare")})
+		},
+		run: func(s *store.Store) error {
+			_, err := s.Commit(ctx, store.Commit{Why: "test", End: &store.StepEnd{OutboxID: 1, Name: "declare", State: store.StepOpen, HTTPStatus: 503, Error: "away"},
+				Defer: &store.Defer{OutboxID: 1, Attempts: 1, Next: future(), Reason: "away"}})
+			return err
+		},
+		did: "SELECT count(*) + (SELECT count(*) FROM delivery WHERE error = 'away') FROM outbox WHERE attempts = 1 AND reason = 'away'", whole: "2",
+	},
+	{
 		name: "RetryEvents",
 		setup: func(t testing.TB, s *store.Store) {
 			for _, id := range insert(t, s, event("a", "TIG-1"), event("b", "TIG-2")) {
@@ -102,6 +147,11 @@ var operations = []operation{
 		setup: func(t testing.TB, s *store.Store) { insert(t, s, event("a", "TIG-1"), event("b", "TIG-2")) },
 		run:   func(s *store.Store) error { _, err := s.DiscardEvents(ctx, "a test", 1, 2); return err },
 		did:   "SELECT count(*) FROM outbox WHERE state = 'skipped' AND reason = 'a test' AND finished_at IS NOT NULL", whole: "2",
+	},
+	{
+		name: "SetMeta",
+		run:  func(s *store.Store) error { return s.SetMeta(ctx, "k", "v") },
+		did:  "SELECT count(*) FROM meta WHERE key = 'k' AND value = 'v'", whole: "1",
 	},
 	{
 		name: "Prune",
