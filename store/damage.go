@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"modernc.org/sqlite"
@@ -33,14 +34,42 @@ const damageNote = ".damaged"
 // health is what is known of the file.
 type health struct {
 	mu     sync.Mutex
-	lost   error // set once damage was found; never taken back while the file is open
+	lost   error // set once damage was found, or the file was moved; never taken back while it is open
 	opened bool  // before, whoever opens it is told
+
+	file   fs.FileInfo  // as it was opened
+	lookAt atomic.Int64 // when it was last looked whether it is still there
 }
 
-// Damaged tells what is damaged, and what to do; nil while nothing is known to be. Nothing is written once something is.
+// Damaged tells what is damaged, or that the file was moved, and what to do; nil while nothing is known to be wrong.
+// Nothing is written once something is.
 func (s *Store) Damaged() error {
 	s.health.mu.Lock()
 	defer s.health.mu.Unlock()
+	return s.health.lost
+}
+
+// movedLook is how often a writer looks whether the file is still the one that was opened.
+const movedLook = 10 * time.Millisecond
+
+// stillThere tells whether the name still leads to the file that is open. SQLite goes on writing to one that was moved or
+// deleted, where nobody would ever find what is acknowledged.
+func (s *Store) stillThere() error {
+	now, last := time.Now().UnixNano(), s.health.lookAt.Load()
+	if now-last < int64(movedLook) || !s.health.lookAt.CompareAndSwap(last, now) {
+		return s.Damaged()
+	}
+	info, err := os.Stat(s.o.Path)
+	if err == nil && os.SameFile(info, s.health.file) || err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return s.Damaged()
+	}
+	s.health.mu.Lock()
+	defer s.health.mu.Unlock()
+	if s.health.lost == nil {
+		s.health.lost = fmt.Errorf("%s was moved, deleted or replaced while it was open, so nothing more is written: restart the agent,"+
+			" once the file that it is to go on with has that name: %w", s.o.Path, ErrMoved)
+		s.o.Logger.Error("the database was moved, nothing more is written to it", "database", s.o.Path, "error", s.health.lost)
+	}
 	return s.health.lost
 }
 

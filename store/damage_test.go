@@ -157,3 +157,39 @@ func spoilOpen(t testing.TB, path string, page int) {
 	t.Helper()
 	run(t, "dd", "if=/dev/urandom", "of="+path, "bs=4096", "count=1", "conv=notrunc", fmt.Sprint("seek=", page-1))
 }
+
+// SQLite would go on writing to a file that nobody finds any more.
+func TestNothingIsAcknowledgedIntoAFileThatWasMoved(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]func(path string) error{
+		"moved":   func(path string) error { return os.Rename(path, path+".old") },
+		"deleted": os.Remove,
+		"replaced": func(path string) error {
+			return errors.Join(os.Rename(path, path+".old"), os.WriteFile(path, []byte("x"), 0o600))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := ready(t)
+			log := &logged{}
+			o.Logger = log.logger()
+			s := open(t, o)
+			insert(t, s, event("before", "TIG-1"))
+			ok(t, c(o.Path))
+			var err error
+			eventually(t, func() bool {
+				_, err = s.InsertEvents(ctx, [][]byte{event("after", "TIG-1")})
+				return err != nil
+			})
+			if !errors.Is(err, store.ErrMoved) || !errors.Is(s.Damaged(), store.ErrMoved) || !errors.Is(s.Probe(ctx), store.ErrMoved) {
+				t.Errorf("got %v, %v, %v", err, s.Damaged(), s.Probe(ctx))
+			}
+			if n := log.count("the database was moved"); n != 1 {
+				t.Errorf("told %d times", n)
+			}
+			if _, err := os.Stat(o.Path + ".damaged"); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("there is a note of damage beside the new file: %v", err)
+			}
+		})
+	}
+}

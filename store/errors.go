@@ -15,6 +15,7 @@ var (
 	ErrNewer    = errors.New("database newer than this program")
 	ErrOlder    = errors.New("database older than this program")
 	ErrDamaged  = errors.New("database damaged")
+	ErrMoved    = errors.New("database moved")
 	ErrForeign  = errors.New("not a database of tigerops-incidentio")
 	ErrStale    = errors.New("row has moved on")
 	ErrNotFound = errors.New("no such row")

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -116,6 +117,9 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	}
 	if err := s.openReaders(ctx); err != nil {
 		return nil, s.sound(err)
+	}
+	if s.health.file, err = os.Stat(o.Path); err != nil {
+		return nil, fmt.Errorf("looking at the database: %w", err)
 	}
 	s.health.opened = true
 	return s, nil

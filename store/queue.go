@@ -61,7 +61,7 @@ const sharedMost = 1000
 var sharedCount atomic.Int64
 
 func (f shared) Scan(v any) error {
-	if err := (dbText[string]{f.to}).Scan(v); err != nil {
+	if err := dbText[string](f).Scan(v); err != nil {
 		return err
 	}
 	if known, ok := sharedTexts.Load(*f.to); ok {

@@ -84,7 +84,14 @@ func (s *Store) write(ctx context.Context, why string, size int, run func(*tx) e
 	if err := s.Damaged(); err != nil {
 		return fmt.Errorf("%s: %w", why, err)
 	}
-	return s.sound(s.writer.do(ctx, why, size, run))
+	err := s.sound(s.writer.do(ctx, why, size, run))
+	if err == nil {
+		// After the commit: what went into a file that is not there any more must not be acknowledged.
+		if err = s.stillThere(); err != nil {
+			err = fmt.Errorf("%s: %w", why, err)
+		}
+	}
+	return err
 }
 
 // between runs fn on the write connection between two transactions.
