@@ -79,6 +79,7 @@ func TestBrowser(t *testing.T) {
 	b.shot("away")
 	p.start()
 	b.sees("#live", "Checkout latency above SLO")
+	b.sees("section[aria-labelledby=h-day]", "1 change") // also what was before the restart
 	eventually(t, "the page is fresh again", func() bool { var said string; b.script(&said, `return fresh.textContent`); return said == "" })
 }
 

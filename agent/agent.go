@@ -135,6 +135,12 @@ func (a *Agent) Run(ctx context.Context) error {
 	start("housekeeping", a.keepLoop)
 	start("heartbeat", a.heartbeatLoop)
 	start("watchdog", a.watchdogLoop)
+	start("last day", func(ctx context.Context) error {
+		if err := a.m.day.recall(ctx, a.st); err != nil && ctx.Err() == nil {
+			a.log.Info("the charts of the last day begin anew", "error", err)
+		}
+		return nil
+	})
 	a.notify("ready", "")
 	a.log.Info("running", "version", a.opts.Version, "database", a.cfg.Load().DB, "local", a.edges.localAddr(), "webhooks", a.edges.webhookAddr())
 

@@ -1,14 +1,17 @@
 package agent
 
 import (
+	"context"
 	"sync"
 	"time"
+
+	"github.com/tigerops/tigerops-incidentio/store"
 )
 
-// hours counts what happened in each of the last 24 hours since the start, for the charts of the status page.
+// hours counts what happened in each of the last 24 hours, for the charts of the status page.
 type hours struct {
-	since time.Time // when counting began
 	mu    sync.Mutex
+	since time.Time // when counting began; zero once the file has told what was before
 	ring  [24]hour
 }
 
@@ -27,6 +30,37 @@ func (d *hours) add(f func(*hour)) {
 		*h = hour{start: start}
 	}
 	f(h)
+}
+
+// recall adds what the file knows of the day before counting began.
+func (d *hours) recall(ctx context.Context, st *store.Store) error {
+	d.mu.Lock()
+	since := d.since
+	d.mu.Unlock()
+	known, err := st.Hours(ctx, since.Add(-time.Duration(len(d.ring))*time.Hour), since)
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, k := range known {
+		h := &d.ring[int(k.Start.Unix()/3600)%len(d.ring)]
+		switch {
+		case h.start.Equal(k.Start):
+			h.delivered, h.failed, h.changes = h.delivered+k.Delivered, h.failed+k.Failed, h.changes+k.Changes
+		case h.start.Before(k.Start):
+			*h = hour{start: k.Start, delivered: k.Delivered, failed: k.Failed, changes: k.Changes}
+		}
+	}
+	d.since = time.Time{}
+	return nil
+}
+
+// began is when counting began; zero where the file has told what was before.
+func (d *hours) began() time.Time {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.since
 }
 
 // last returns the last 24 hours, oldest first, those in which nothing happened included.

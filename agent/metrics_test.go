@@ -2,9 +2,12 @@ package agent
 
 import (
 	"fmt"
+	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/tigerops/tigerops-incidentio/store"
 )
 
 func TestVocabularyKeepsALabelsValuesFew(t *testing.T) {
@@ -56,4 +59,49 @@ func TestHoursForgetYesterday(t *testing.T) {
 			t.Errorf("24 hours later: got %d delivered, want 0", got)
 		}
 	})
+}
+
+// After a restart the charts go on with what the file knows, and count nothing twice.
+func TestHoursRecallTheDayBeforeTheStart(t *testing.T) {
+	t.Parallel()
+	st, err := store.Open(t.Context(), store.Options{Path: filepath.Join(t.TempDir(), "agent.db"), Owner: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = st.Close() }()
+	if _, err := st.InsertEvents(t.Context(), [][]byte{[]byte(`{"id":"a","type":"x"}`), []byte(`{"id":"b","type":"x"}`)}); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := st.Outbox(t.Context(), store.OutboxQuery{})
+	if err != nil || len(rows) != 2 {
+		t.Fatalf("%d events, %v", len(rows), err)
+	}
+	for _, r := range rows {
+		if _, err := st.Commit(t.Context(), store.Commit{Finish: &store.Finish{OutboxID: r.ID, State: store.Done}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, counted := range []int{0, 10} {
+		d := hours{since: time.Now().Add(time.Hour)} // so that what just happened was before it
+		if counted > 0 {
+			d.add(func(h *hour) { h.delivered += counted })
+		}
+		if err := d.recall(t.Context(), st); err != nil {
+			t.Fatal(err)
+		}
+		sum := 0
+		for _, h := range d.last() {
+			sum += h.delivered
+		}
+		if sum != 2+counted || !d.began().IsZero() {
+			t.Errorf("%d delivered, want 2 of the file and %d counted; began %v", sum, counted, d.began())
+		}
+	}
+	late := hours{since: time.Now().Add(-time.Hour)}
+	if err := late.recall(t.Context(), st); err != nil {
+		t.Fatal(err)
+	}
+	if got := late.last()[23].delivered; got != 0 {
+		t.Errorf("%d delivered, want none: they came after counting began", got)
+	}
 }

@@ -172,7 +172,7 @@ func (a *Agent) page(ctx context.Context) (webhook.Page, error) {
 	if ok, why := a.up.usable(); !ok && !slices.Contains(p.NotReady, why) {
 		p.Warnings = append(p.Warnings, webhook.PageWarning{Text: why, Mend: "Events wait and are sent when it is back."})
 	}
-	p.HoursSince = a.m.day.since
+	p.HoursSince = a.m.day.began()
 	for _, h := range a.m.day.last() {
 		p.Hours = append(p.Hours, webhook.PageHour{Start: h.start, Delivered: h.delivered, Failed: h.failed, Changes: h.changes})
 	}

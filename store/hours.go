@@ -1,0 +1,34 @@
+package store
+
+import (
+	"context"
+	"time"
+)
+
+// Hour is what happened in an hour.
+type Hour struct {
+	Start     time.Time
+	Delivered int // events that ended done
+	Failed    int // requests of theirs that did not end well, in the hour in which their step ended
+	Changes   int // changes that looks at incident.io found for TigerOps
+}
+
+// Hours counts what happened from one time to another, by the hour; hours in which nothing did are left out. Only what came
+// in that time is looked at, so that a long history is not read through.
+func (s *Store) Hours(ctx context.Context, from, until time.Time) ([]Hour, error) {
+	return all(ctx, s, "counting by the hour", func(h *Hour) []any { return []any{dbTime{&h.Start}, &h.Delivered, &h.Failed, &h.Changes} },
+		`WITH event AS (
+			SELECT id, state, finished_at FROM outbox
+			WHERE id > coalesce((SELECT id FROM outbox WHERE created_at < ?1 ORDER BY id DESC LIMIT 1), 0)
+		), counted AS (
+			SELECT finished_at AS at, 1 AS delivered, 0 AS failed, 0 AS changes FROM event WHERE state = 'done'
+			UNION ALL
+			SELECT coalesce(d.finished_at, d.started_at), 0, d.attempts - (d.state = 'done'), 0
+			FROM event e JOIN delivery d ON d.outbox_id = e.id
+			UNION ALL
+			SELECT created_at, 0, 0, 1 FROM inbox
+			WHERE id > coalesce((SELECT id FROM inbox WHERE created_at < ?1 ORDER BY id DESC LIMIT 1), 0) AND source <> 'delivery'
+		)
+		SELECT substr(at, 1, 13) || ':00:00.000Z' AS hour, sum(delivered), sum(failed), sum(changes)
+		FROM counted WHERE at >= ?1 AND at < ?2 GROUP BY hour ORDER BY hour`, formatTime(from), formatTime(until))
+}
