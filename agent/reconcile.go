@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -316,7 +315,7 @@ func (s *sweep) alerts(ctx context.Context) error {
 }
 
 // poll looks at tied incidents that are worked on, for what neither updated_at nor a webhook tells of, within its share
-// of the requests: those that are live first, then those that were not polled for longest.
+// of the requests: those that are live before the others, and of both those first that were not polled for longest.
 func (s *sweep) poll(ctx context.Context, started time.Time) error {
 	a := s.a
 	links, err := a.st.OpenLinks(ctx)
@@ -325,12 +324,8 @@ func (s *sweep) poll(ctx context.Context, started time.Time) error {
 	}
 	links = slices.DeleteFunc(links, func(l store.Link) bool { return s.looked[l.IncidentID] })
 	last := a.in.polls(links)
-	slices.SortStableFunc(links, func(x, y store.Link) int {
-		if c := cmp.Compare(idleRank(x), idleRank(y)); c != 0 {
-			return c
-		}
-		return last[x.IncidentID].Compare(last[y.IncidentID])
-	})
+	slices.SortStableFunc(links, func(x, y store.Link) int { return last[x.IncidentID].Compare(last[y.IncidentID]) })
+	links = liveFirst(links)
 	c := a.cfg.Load()
 	budget := max(int(float64(c.RateLimit)*c.ReconcileInterval.Minutes()*sweepShare)/pollCost, 1)
 	for _, l := range links {
@@ -358,11 +353,24 @@ func (s *sweep) poll(ctx context.Context, started time.Time) error {
 	return nil
 }
 
-func idleRank(l store.Link) int {
-	if reopenable(l.Category) {
-		return 0
+// liveFirst puts links of live incidents before the others, except that each fourth place is for one of the others:
+// however many are live, nobody is passed over for good.
+func liveFirst(links []store.Link) []store.Link {
+	var live, others []store.Link
+	for _, l := range links {
+		if reopenable(l.Category) {
+			live = append(live, l)
+		} else {
+			others = append(others, l)
+		}
 	}
-	return 1
+	out := make([]store.Link, 0, len(links))
+	for len(live) > 0 && len(others) > 0 {
+		n := min(3, len(live))
+		out, live = append(out, live[:n]...), live[n:]
+		out, others = append(out, others[0]), others[1:]
+	}
+	return append(append(out, live...), others...)
 }
 
 // ageOut ends the polling of a post-incident incident that nobody has touched for long. A webhook or a later change

@@ -58,9 +58,15 @@ func (m *model) noEcho() {
 }
 
 // noEmptyWords: where TigerOps says again what it was told, nobody in incident.io is bothered with it. An update of the
-// agent's moves something, or tells what an event has to tell, unless somebody came before it a moment ago.
+// agent's moves something, or tells what an event has to tell, unless somebody came before it: later than a moment
+// before it was written down to be sent.
 func (m *model) noEmptyWords() {
 	const moment = 3 * time.Second
+	planned := make(map[string]time.Time)
+	for _, row := range m.agent.rows("SELECT remote_id || ' ' || started_at FROM delivery WHERE remote_id <> ''") {
+		id, at, _ := strings.Cut(row, " ")
+		planned[id], _ = time.Parse(time.RFC3339, at)
+	}
 	for _, id := range sortedKeys(m.incidents) {
 		i := m.incidents[id]
 		status, severity := "", ""
@@ -75,7 +81,7 @@ func (m *model) noEmptyWords() {
 			switch {
 			case u.Updater.User != nil:
 				person = u.CreatedAt
-			case n > 0 && !moved && !tokens.MatchString(u.Message) && u.CreatedAt.Sub(person) > moment:
+			case n > 0 && !moved && !tokens.MatchString(u.Message) && planned[u.ID].Sub(person) > moment:
 				m.wrong("%s: the agent's update of %s moves nothing: %q", i.Reference, u.CreatedAt.Format("15:04:05.000"), u.Message)
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"net/http/httptest"
 	"slices"
@@ -327,7 +328,9 @@ func (s *soak) rest(calm time.Time) {
 	})
 	// Timeline items and messages are polled, so many incidents a sweep (sweepShare).
 	share := 30_000 * s.plan.reconcile.Minutes() / 4 / 7
-	polls := 1 + int(float64(s.agent.count("SELECT count(*) FROM link WHERE closed = 0"))/share)
+	live := float64(s.agent.count("SELECT count(*) FROM link WHERE closed = 0 AND incident_io_category = 'live'"))
+	others := float64(s.agent.count("SELECT count(*) FROM link WHERE closed = 0 AND incident_io_category <> 'live'"))
+	polls := 1 + int(math.Ceil(max(live/(share-min(others, share/4)), others/(share-min(live, share*3/4)))))
 	for at := time.Now(); polls > 0; polls-- {
 		s.settles("a sweep", func() bool {
 			swept, err := time.Parse(time.RFC3339, s.agent.sweeps())

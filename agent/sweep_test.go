@@ -179,6 +179,27 @@ func TestSweepKeepsToItsShare(t *testing.T) {
 	}
 }
 
+// However many incidents are live, those that are over but for their post-mortem have their turn too.
+func TestSweepPassesNobodyOverForGood(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{})
+	ref, idle := w.tie("TIG-0")
+	w.ok(w.sim.As(lisa).Resolve(ref, ""))
+	w.sweep()
+	for _, tig := range []string{"TIG-1", "TIG-2", "TIG-3", "TIG-4", "TIG-5"} {
+		w.tie(tig)
+	}
+	w.sweep() // it sees what the ties changed
+	c := *w.a.cfg.Load()
+	c.RateLimit, c.ReconcileInterval = int(4*pollCost/sweepShare), time.Minute // four incidents a sweep
+	w.a.cfg.Store(&c)
+	before := w.gets("/v2/incidents/" + idle)
+	w.sweep()
+	if got := w.gets("/v2/incidents/"+idle) - before; got != 1 {
+		t.Errorf("polls of the one that is not live, of four places for six: got %d, want 1", got)
+	}
+}
+
 func TestConflictsAreDecidedByTheRuleAndTold(t *testing.T) {
 	t.Parallel()
 	for rule, want := range map[string]string{
