@@ -67,11 +67,12 @@ type delivery struct {
 	last   *mapping.Outcome
 	ledger []store.Step // of the event, as the step under way found it
 
-	tried   *store.StepTry // the attempt that the event waits after, if its own request is what went wrong
-	scope   string         // rate limit of the last request
-	looked  bool           // incident.io's state was compared in this attempt
-	routed  bool           // an incident that an alert route made was looked for
-	renewed bool           // the directory was read again after a refusal
+	tried     *store.StepTry // the attempt that the event waits after, if its own request is what went wrong
+	scope     string         // rate limit of the last request
+	looked    bool           // incident.io's state was compared in this attempt
+	overtaken bool           // the edit in doubt never came, and somebody changed what it would set
+	routed    bool           // an incident that an alert route made was looked for
+	renewed   bool           // the directory was read again after a refusal
 }
 
 // deliver takes the head of a lane as far as it goes: finished, or waiting for something. ctx ends the taking of
@@ -481,7 +482,7 @@ func (d *delivery) freeze(ctx context.Context, req mapping.Request) error {
 
 // stepRow is a step as the ledger holds it from its first send on.
 func (d *delivery) stepRow(req mapping.Request) (*store.Step, error) {
-	effect, err := json.Marshal(req.Effect)
+	effect, err := d.effect(req)
 	if err != nil {
 		return nil, fmt.Errorf("write down step %s: %w", req.Name, err)
 	}
@@ -489,6 +490,19 @@ func (d *delivery) stepRow(req mapping.Request) (*store.Step, error) {
 		OutboxID: d.ev.ID, Name: req.Name, Call: string(req.Call), Key: req.Key, Method: req.Method, Path: req.Path,
 		Request: req.Body, Effect: effect, Mark: req.Mark, Folded: d.folded, State: stepOpen,
 	}, nil
+}
+
+// effect is what the ledger keeps of what a step changes: of an edit also what it finds there, so that it can be told
+// later what became of it.
+func (d *delivery) effect(req mapping.Request) ([]byte, error) {
+	if req.Call == mapping.EditIncident && d.link != nil {
+		tie, err := tieOf(*d.link)
+		if err != nil {
+			return nil, err
+		}
+		req.Effect.Was = req.Effect.Found(tie.Agreed)
+	}
+	return json.Marshal(req.Effect)
 }
 
 func requestOf(s store.Step) mapping.Request {

@@ -39,6 +39,9 @@ func (d *delivery) send(ctx context.Context, req mapping.Request, again bool, le
 		v, err = d.unanswered(ctx, "look for "+req.Name, r)
 		return v, true, err
 	}
+	if d.overtaken {
+		return d.planAnew(ctx, req)
+	}
 	if own != "" {
 		// It is there already: an answer was lost, or an older copy of the database was restored.
 		return d.done(ctx, req, incidentio.Result{Class: incidentio.Done, Status: http.StatusOK}, own, true)
@@ -94,6 +97,7 @@ func (d *delivery) send(ctx context.Context, req mapping.Request, again bool, le
 // call takes a key, or repeats harmlessly.
 func (d *delivery) findOwn(ctx context.Context, req mapping.Request, again bool) (remoteID string, r incidentio.Result, looked bool) {
 	a := d.a
+	d.overtaken = false
 	incident := ""
 	if d.link != nil {
 		incident = d.link.IncidentID
@@ -158,8 +162,13 @@ func (d *delivery) findOwn(ctx context.Context, req mapping.Request, again bool)
 			}
 		case mapping.EditIncident:
 			var i incidentio.Incident
-			if i, r = a.io.Incident(ctx, incident); r.OK() && d.settled(req.Effect, remoteOf(i)) {
-				remoteID = incident
+			if i, r = a.io.Incident(ctx, incident); r.OK() {
+				switch d.fate(req.Effect, remoteOf(i)) {
+				case mapping.EditCame:
+					remoteID = incident
+				case mapping.EditOvertaken:
+					d.overtaken = !strings.HasPrefix(req.Name, "attach.") // an introduction is made once
+				}
 			}
 		}
 		if r.Class == incidentio.Refused && r.Status == http.StatusNotFound {
@@ -217,14 +226,34 @@ func (d *delivery) sendOverruled(ctx context.Context, req mapping.Request) (verd
 	return d.leaveOut(ctx, req, r, req.Name+" left out: somebody changed it in incident.io meanwhile (conflict: "+d.a.cfg.Load().Rules.Conflict+")")
 }
 
-// settled says whether an edit in doubt needs no second sending: what it would set is there, or somebody set another
-// value meanwhile, which a repeat would take from them.
-func (d *delivery) settled(e mapping.Effect, now mapping.Remote) bool {
+// fate is what became of an edit in doubt.
+func (d *delivery) fate(e mapping.Effect, now mapping.Remote) mapping.Fate {
 	tie, err := tieOf(*d.link)
 	if err != nil {
-		return false
+		return mapping.EditLost
 	}
-	return mapping.Settled(e, tie.Agreed, now)
+	return mapping.FateOf(e, tie.Agreed, now)
+}
+
+// planAnew gives an edit up that never came and that somebody's change has overtaken: as it stands it would undo that
+// change. What people did is told, and what is left for the edit to do is planned by what is there now.
+func (d *delivery) planAnew(ctx context.Context, req mapping.Request) (verdict, bool, error) {
+	_, r, err := d.a.look(ctx, d.link.IncidentID, lookOptions{Source: "delivery", Urgent: d.urgent})
+	if err != nil {
+		return verdict{}, true, fmt.Errorf("look at %s: %w", d.link.Reference, err)
+	}
+	if r.Class != incidentio.Done {
+		v, err := d.unanswered(ctx, "look at "+d.link.Reference, r)
+		return v, true, err
+	}
+	d.looked, d.last = true, nil
+	if _, err := d.a.st.Commit(ctx, store.Commit{Why: "plan " + req.Name + " anew", End: &store.StepEnd{
+		OutboxID: d.ev.ID, Name: req.Name, State: stepRefused, HTTPStatus: r.Status, RequestID: r.RequestID,
+		Error: req.Name + " planned anew: somebody changed the incident before it came through",
+	}}); err != nil {
+		return verdict{}, true, fmt.Errorf("write down that %s is planned anew: %w", req.Name, err)
+	}
+	return verdict{}, false, nil
 }
 
 // done ends a step that incident.io took: ledger, link and what TigerOps hears of it are one transaction.

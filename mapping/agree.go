@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -92,33 +93,68 @@ func merged(a, b map[string]string) map[string]string {
 	return m
 }
 
-// Settled says whether an edit in doubt needs no second sending: each thing that it would set is there already, or
-// somebody has set another value since, which a repeat would take from them.
-func Settled(e Effect, before Agreed, now Remote) bool {
-	if e.Status != nil && now.Status.ID != e.Status.ID && now.Status.ID == before.Status.ID {
-		return false
+// Fate is what became of an edit in doubt.
+type Fate int
+
+// Fates of an edit.
+const (
+	EditCame      Fate = iota // what it would set is there, or was before somebody set something else
+	EditLost                  // nothing of it is there: it may go out again as it stands
+	EditOvertaken             // nothing of it is there, and somebody has set something else since: a repeat would undo that
+)
+
+// FateOf tells by what an incident shows now what became of an edit that was in doubt. before is what both sides agree
+// on, for an edit of which it was not written down what it found.
+func FateOf(e Effect, before Agreed, now Remote) Fate {
+	was := e.Was
+	if was == nil {
+		was = e.Found(before)
 	}
-	if e.Severity != nil && severityID(now.Severity) != e.Severity.ID && severityID(now.Severity) == severityID(before.Severity) {
-		return false
+	is := e.Found(AgreedOn(now))
+	var came, missing, moved bool
+	for thing, want := range e.wanted() {
+		switch is[thing] {
+		case want:
+			came = came || was[thing] != want
+		case was[thing]:
+			missing = true
+		default:
+			moved = true
+		}
 	}
-	if e.Name != "" && now.Name != e.Name && now.Name == before.Name {
-		return false
+	// Who writes into a summary mostly leaves in place what is there.
+	came = came || e.Summary != "" && is["summary"] != was["summary"] && strings.Contains(letters(now.Summary), letters(e.Summary))
+	switch {
+	case moved && !came:
+		return EditOvertaken
+	case missing && !moved:
+		return EditLost
 	}
-	if e.Summary != "" && now.Summary != e.Summary && now.Summary == before.Summary {
-		return false
+	return EditCame
+}
+
+// Found is what there is, before an edit, of each thing that it would set, in digests.
+func (e Effect) Found(a Agreed) map[string]string {
+	found := make(map[string]string)
+	if e.Name != "" {
+		found["name"] = digest(a.Name)
+	}
+	if e.Summary != "" {
+		found["summary"] = digest(letters(a.Summary))
 	}
 	for _, r := range e.Roles {
-		holder := holderOf(now.Roles, r.Role.ID)
-		if !samePerson(holder, r.User) && samePerson(holder, holderOf(before.Roles, r.Role.ID)) {
-			return false
-		}
+		u := holderOf(a.Roles, r.Role.ID)
+		found[fieldRole+r.Role.ID] = digest(strings.ToLower(cmp.Or(u.Email, u.ID)))
 	}
-	for id, values := range e.Fields {
-		if !slices.Equal(now.Fields[id], values) && slices.Equal(now.Fields[id], before.Fields[id]) {
-			return false
-		}
+	for id := range e.Fields {
+		found["field:"+id] = digest(a.Fields[id]...)
 	}
-	return true
+	return found
+}
+
+// wanted is the same once the edit is through.
+func (e Effect) wanted() map[string]string {
+	return e.Found(Agreed{Name: e.Name, Summary: e.Summary, Roles: e.Roles, Fields: e.Fields})
 }
 
 func severityID(s *Severity) string {

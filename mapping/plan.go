@@ -47,6 +47,7 @@ type Effect struct {
 	Fields   map[string][]string `json:"fields,omitempty"`
 	Message  string              `json:"message,omitempty"` // text of an update, to know its row by
 	Pushed   Pushed              `json:"pushed,omitzero"`   // members to set in Tie.Pushed
+	Was      map[string]string   `json:"was,omitempty"`     // Found when an edit was written down
 }
 
 // States of Ended. Any other state, and a refusal, leave the step to be planned anew.

@@ -1,0 +1,66 @@
+package agent
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/tigerops/tigerops-incidentio/agent/simulator"
+)
+
+// An edit that did not come through is not sent again over what people changed since: only what is left of it is.
+func TestAnEditInDoubtDoesNotUndoWhatPeopleChangedMeanwhile(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		says m
+		do   func(w *world, i simulator.IncidentView) error
+		show func(simulator.IncidentView) string
+		want string
+		told string
+	}{
+		"summary": {
+			m{"ai_summary": "It is the disk."},
+			func(w *world, i simulator.IncidentView) error {
+				return w.sim.As(lisa).EditSummary(i.ID, i.Summary+"\n\nCall the bank.")
+			},
+			func(v simulator.IncidentView) string { return v.Summary[strings.LastIndex(v.Summary, "\n")+1:] }, "Call the bank.",
+			"incident.summary_changed",
+		},
+		"lead": {
+			m{"responders": []m{{"role": "owner", "email": ada}}},
+			func(w *world, i simulator.IncidentView) error { return w.sim.As(lisa).AssignRole(i.ID, "lead", lisa) },
+			func(v simulator.IncidentView) string { return holder(v, "lead") }, lisa,
+			"incident.role_assigned",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newRunning(t, worldOptions{})
+			w.says(created(m{"ai_summary": "It is slow."}))
+			i := w.only()
+			edits := "/v2/incidents/" + i.ID + "/actions/edit"
+			fault := must(w.sim.Break(simulator.Fault{Kind: simulator.ResetBefore, Path: edits}))(w)
+			e := updated(c.says)
+			w.post(e)
+			eventually(w, "the edit to be in doubt", func() bool { return len(w.sim.Requests("POST "+edits)) > 0 })
+			w.ok(c.do(w, i))
+			w.swept() // TigerOps is told
+			w.sim.Mend(fault)
+			w.ends(e, "done")
+			is(t, name, c.show(w.only()), c.want)
+			w.settle()
+			n := 0
+			for _, r := range w.rows() {
+				if r.Type == c.told {
+					n++
+				}
+			}
+			if n != 1 {
+				t.Errorf("%s: told %d times, want once", c.told, n)
+			}
+			title := updated(m{"title": "Checkout is down"})
+			w.says(title)
+			is(t, "the name, set afterwards", w.only().Name, "Checkout is down")
+			is(t, name+", after another edit", c.show(w.only()), c.want)
+		})
+	}
+}
