@@ -18,6 +18,11 @@ const (
 	// foldAtMost bounds how many waiting updates are folded into one.
 	foldAtMost = 500
 
+	// staleAfter is how old a look may be for a step that sets what people set too: incident.io can't be asked to set it
+	// only if it is still as it was. Where every answer is slow, looksAtMost is how often an attempt looks again.
+	staleAfter  = time.Second
+	looksAtMost = 3
+
 	// mendAtMost bounds how many parts of a refused request are left out one by one before the event is given up.
 	mendAtMost = 25
 )
@@ -70,6 +75,8 @@ type delivery struct {
 	tried     *store.StepTry // the attempt that the event waits after, if its own request is what went wrong
 	scope     string         // rate limit of the last request
 	looked    bool           // incident.io's state was compared in this attempt
+	lookedAt  time.Time      // when that was asked for
+	looks     int            // so often
 	overtaken bool           // the edit in doubt never came, and somebody changed what it would set
 	routed    bool           // an incident that an alert route made was looked for
 	renewed   bool           // the directory was read again after a refusal
@@ -216,6 +223,10 @@ func (d *delivery) step(ctx context.Context) (v verdict, finished bool, err erro
 	if ok, _ := a.up.usable(); !ok {
 		return verdict{}, true, nil // nothing is frozen while nothing can be sent
 	}
+	if d.looked && !req.Effect.IsZero() && time.Since(d.lookedAt) > staleAfter && d.looks < looksAtMost {
+		d.looked = false
+		return verdict{}, false, nil
+	}
 	if err := d.freeze(ctx, req); err != nil {
 		return verdict{}, true, err
 	}
@@ -326,6 +337,8 @@ func (d *delivery) lookFirst(ctx context.Context, ledger []store.Step) (v verdic
 	}
 	// Before a reopen it may be the last look at the incident.
 	full := d.event.Type == mapping.IncidentReopened
+	d.lookedAt = time.Now()
+	d.looks++
 	remote, r, err := d.a.look(ctx, d.link.IncidentID, lookOptions{Source: "delivery", Urgent: d.urgent, Full: full})
 	if err != nil {
 		return verdict{}, true, fmt.Errorf("look at %s: %w", d.link.Reference, err)

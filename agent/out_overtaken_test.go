@@ -64,3 +64,23 @@ func TestAnEditInDoubtDoesNotUndoWhatPeopleChangedMeanwhile(t *testing.T) {
 		})
 	}
 }
+
+// While answers are slow people go on: what was seen before is looked at again before it is built upon.
+func TestWhatPeopleWriteWhileALookTakesLongStays(t *testing.T) {
+	t.Parallel()
+	w := newRunning(t, worldOptions{})
+	w.says(created(m{"ai_summary": "It is slow."}))
+	i := w.only()
+	w.ok(w.sim.As(lisa).SetStatus(i.ID, "Fixing", "")) // so that the look asks who did it
+	asked := func() int { return len(w.sim.Requests("GET /v2/incident_updates")) }
+	before := asked()
+	must(w.sim.Break(simulator.Fault{Kind: simulator.Delay, Path: "/v2/incident_updates", Delay: staleAfter + staleAfter/2, Times: 1}))(w)
+	e := updated(m{"ai_summary": "It is the disk."})
+	w.post(e)
+	eventually(w, "the look to be under way", func() bool { return asked() > before })
+	w.ok(w.sim.As(lisa).EditSummary(i.ID, i.Summary+"\n\n---\n\nCall the bank."))
+	w.ends(e, "done")
+	if got := w.only().Summary; !strings.Contains(got, "Call the bank.") || !strings.Contains(got, "It is the disk.") {
+		t.Errorf("the summary lacks what one of both wrote:\n%s", got)
+	}
+}

@@ -238,6 +238,7 @@ func (d *delivery) fate(e mapping.Effect, now mapping.Remote) mapping.Fate {
 // planAnew gives an edit up that never came and that somebody's change has overtaken: as it stands it would undo that
 // change. What people did is told, and what is left for the edit to do is planned by what is there now.
 func (d *delivery) planAnew(ctx context.Context, req mapping.Request) (verdict, bool, error) {
+	d.lookedAt = time.Now()
 	_, r, err := d.a.look(ctx, d.link.IncidentID, lookOptions{Source: "delivery", Urgent: d.urgent})
 	if err != nil {
 		return verdict{}, true, fmt.Errorf("look at %s: %w", d.link.Reference, err)

@@ -288,6 +288,6 @@ func (m *model) summary(t tie, i simulator.IncidentView) {
 // editing says whether the agent looked at an incident before a time and sent an edit of its summary after it.
 func (m *model) editing(incident string, begun, end time.Time) bool {
 	return slices.ContainsFunc(m.edits.of[incident], func(e span) bool {
-		return e.from.Add(-time.Second).Before(end) && e.till.Add(time.Second).After(begun)
+		return e.from.Add(-2*time.Second).Before(end) && e.till.Add(time.Second).After(begun)
 	})
 }
