@@ -157,13 +157,6 @@ func (e Effect) wanted() map[string]string {
 	return e.Found(Agreed{Name: e.Name, Summary: e.Summary, Roles: e.Roles, Fields: e.Fields})
 }
 
-func severityID(s *Severity) string {
-	if s == nil {
-		return ""
-	}
-	return s.ID
-}
-
 func holderOf(roles []Assignment, role string) User {
 	for _, r := range roles {
 		if r.Role.ID == role {

@@ -1,0 +1,52 @@
+package mapping_test
+
+import (
+	"testing"
+
+	"github.com/tigerops/tigerops-incidentio/mapping"
+)
+
+func TestWhatBecameOfAnEditInDoubt(t *testing.T) {
+	t.Parallel()
+	lead := mapping.Role{ID: "role-lead", Type: "lead"}
+	held := func(email string) []mapping.Assignment {
+		return []mapping.Assignment{{Role: lead, User: mapping.User{ID: "user-" + email, Email: email}}}
+	}
+	before := mapping.Agreed{Name: "Slow", Summary: "It is slow.", Roles: held("ada@example.com")}
+	edit := mapping.Effect{Name: "Down", Summary: "It is down.", Roles: held("lisa@example.com")}
+	edit.Was = edit.Found(before)
+	came := mapping.Remote{Name: "Down", Summary: "It is *down*.", Roles: held("lisa@example.com")}
+	lost := mapping.Remote{Name: "Slow", Summary: "It is slow.", Roles: held("ada@example.com")}
+	with := func(r mapping.Remote, change func(*mapping.Remote)) mapping.Remote { change(&r); return r }
+	for name, c := range map[string]struct {
+		now  mapping.Remote
+		want mapping.Fate
+	}{
+		"it came": {came, mapping.EditCame},
+		"it came, and somebody wrote on": {
+			with(came, func(r *mapping.Remote) { r.Summary += "\n\nCall the bank." }), mapping.EditCame,
+		},
+		"it came, and somebody set something else": {
+			with(came, func(r *mapping.Remote) { r.Roles = held("linus@example.com") }), mapping.EditCame,
+		},
+		"it never came": {lost, mapping.EditLost},
+		"it never came, and somebody wrote on": {
+			with(lost, func(r *mapping.Remote) { r.Summary += "\n\nCall the bank." }), mapping.EditOvertaken,
+		},
+		"it never came, and somebody set something else": {
+			with(lost, func(r *mapping.Remote) { r.Roles = nil }), mapping.EditOvertaken,
+		},
+	} {
+		// What was agreed on since, by a look that saw it all, changes nothing about it.
+		for _, since := range []mapping.Agreed{before, mapping.AgreedOn(c.now)} {
+			if got := mapping.FateOf(edit, since, c.now); got != c.want {
+				t.Errorf("%s: got %v, want %v", name, got, c.want)
+			}
+		}
+	}
+	old := edit
+	old.Was = nil // written down by a version that did not keep it
+	if got := mapping.FateOf(old, before, lost); got != mapping.EditLost {
+		t.Errorf("without what it found: got %v, want %v", got, mapping.EditLost)
+	}
+}
