@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"slices"
 	"sync"
@@ -324,6 +325,8 @@ func (s *sweep) poll(ctx context.Context, started time.Time) error {
 	}
 	links = slices.DeleteFunc(links, func(l store.Link) bool { return s.looked[l.IncidentID] })
 	last := a.in.polls(links)
+	// After a start nobody knows who was polled when. By the order of the table the last would be behind again and again.
+	rand.Shuffle(len(links), func(i, j int) { links[i], links[j] = links[j], links[i] })
 	slices.SortStableFunc(links, func(x, y store.Link) int { return last[x.IncidentID].Compare(last[y.IncidentID]) })
 	links = liveFirst(links)
 	c := a.cfg.Load()

@@ -268,12 +268,12 @@ func (m *model) lookedAtTill(i simulator.IncidentView) time.Time {
 		if err != nil {
 			continue
 		}
-		// The last look before takes a while, and sees nothing of what was forbidden just then: that was told by the last
-		// sweep before, if at all.
+		// The last look before takes a while, and sees nothing of what was forbidden just then: that was told by a sweep
+		// before, if at all.
 		last := dropped.Add(-3 * time.Second)
 		for _, f := range m.forbidden {
-			if f.from.Before(dropped) && f.till.Add(m.plan.reconcile).After(last) && f.from.Before(last.Add(2*m.plan.reconcile)) {
-				last = f.from.Add(-2 * m.plan.reconcile)
+			if f.from.Before(dropped) && f.till.Add(m.plan.reconcile).After(last) {
+				last = time.Time{}
 			}
 		}
 		dropped = last
