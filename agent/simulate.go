@@ -22,13 +22,16 @@ type Simulation struct {
 	listener   net.Listener
 }
 
+// ErrNotLoopback refuses an address for a simulation.
+var ErrNotLoopback = errors.New("only a loopback address will do, such as 127.0.0.1:8490, since anybody who reaches it can act there")
+
 // NewSimulation listens on addr, which must be a loopback address: the person who acts there is anybody. It takes the
 // configured API key, or else its own, and signs with the configured webhook secrets the webhooks that it sends to
 // webhookURL, or else to the configured webhook address.
 func NewSimulation(ctx context.Context, c Config, addr, webhookURL string, log *slog.Logger) (*Simulation, error) {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil || !isLoopback(host) {
-		return nil, fmt.Errorf("simulate on %q: only a loopback address will do, such as 127.0.0.1:8490, since anybody who reaches it can act there", addr)
+		return nil, fmt.Errorf("simulate on %q: %w", addr, ErrNotLoopback)
 	}
 	var listen net.ListenConfig
 	ln, err := listen.Listen(ctx, "tcp", addr)

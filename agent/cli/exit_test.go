@@ -68,6 +68,8 @@ func TestExitStatus(t *testing.T) {
 		"no such configuration":          {environ: []string{key}, args: []string{"run", "--config", filepath.Join(dir, "none.yaml")}, want: 2, stderr: "no such file"},
 		"no key":                         {args: []string{"run"}, want: 2, stderr: "INCIDENT_IO_API_KEY"},
 		"no webhook secret":              {environ: []string{key}, args: []string{"webhook", "test"}, want: 2, stderr: "INCIDENT_IO_WEBHOOK_SECRET"},
+		"no webhook address":             {environ: []string{key, "INCIDENT_IO_WEBHOOK_SECRET=whsec_QUFB"}, args: []string{"webhook", "test", "ftp://x"}, want: 2, stderr: "ftp://x"},
+		"a simulation for everybody":     {args: []string{"simulate", "--addr", "0.0.0.0:0"}, want: 2, stderr: "loopback"},
 		"no database":                    {environ: []string{"AGENT_DB=" + filepath.Join(dir, "none.db")}, args: []string{"status"}, want: 1, stderr: "none.db"},
 		"newer database":                 {environ: []string{key, "AGENT_DB=" + newer}, args: []string{"run"}, want: 1, stderr: "newer"},
 		"newer database, looked at":      {environ: []string{"AGENT_DB=" + newer}, args: []string{"status"}, want: 1, stderr: "newer"},

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"log/slog"
 
 	"github.com/spf13/cobra"
@@ -29,6 +30,9 @@ people do in incident.io, and what goes wrong there, is played through calls bel
 			level := new(slog.LevelVar)
 			level.Set(c.LogLevel)
 			s, err := agent.NewSimulation(cmd.Context(), c, addr, webhookURL, logger(a.err, c.LogFormat, level))
+			if errors.Is(err, agent.ErrNotLoopback) {
+				return usage(cmd, "%v", err)
+			}
 			if err != nil {
 				return err
 			}

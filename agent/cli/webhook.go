@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -36,6 +37,9 @@ stores it and does nothing else with it.`,
 			target := ""
 			if len(args) > 0 {
 				target = args[0]
+			}
+			if scheme, _, ok := strings.Cut(target, "://"); ok && scheme != "https" && scheme != "http" {
+				return usage(cmd, "%q is no address that webhooks are sent to: give https://…", target)
 			}
 			p, err := agent.ProbeWebhook(cmd.Context(), c, target)
 			if err != nil {
