@@ -43,6 +43,7 @@ func TestOneEventOfEveryTypeThroughThePublishedConfiguration(t *testing.T) {
 	r.env["INCIDENT_IO_ALERT_SOURCE_ID"] = simulator.DefaultAlertSourceID
 	r.env["INCIDENT_IO_ALERT_SOURCE_TOKEN"] = simulator.DefaultAlertSourceToken
 	r.env["AGENT_CONFIG_UNUSED"] = ""
+	r.env["AGENT_LOG_LEVEL"] = "debug" // the secrets are looked for in the log at the end
 	r.write("config.yaml", publishedYAML+"    alert_route_wait: 0s\n")
 	r.start()
 	for _, e := range oneOfEach[:len(oneOfEach)-1] {

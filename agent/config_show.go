@@ -27,9 +27,14 @@ func (c Config) Settings() []Setting {
 		all = append(all, Setting{Name: o.key, Value: shown(p), Source: c.sourceOf(o.key)})
 	}
 	for _, v := range variables(&c) {
-		if !inFile[v.in] {
-			all = append(all, Setting{Name: v.name, Value: shown(v.in), Source: c.sourceOf(v.name)})
+		if inFile[v.in] {
+			continue
 		}
+		value := shown(v.in)
+		if v.in == &c.ApplyURL {
+			value = withoutQuery(value)
+		}
+		all = append(all, Setting{Name: v.name, Value: value, Source: c.sourceOf(v.name)})
 	}
 	return all
 }
@@ -82,6 +87,14 @@ func shown(p any) string {
 		return "[" + strings.Join(parts, ", ") + "]"
 	}
 	return fmt.Sprint(reflect.ValueOf(p).Elem().Interface())
+}
+
+// withoutQuery masks what follows the path of an address, which may be a token.
+func withoutQuery(address string) string {
+	if path, _, ok := strings.Cut(address, "?"); ok {
+		return path + "?" + masked
+	}
+	return address
 }
 
 // duration writes a length of time without the zero parts: 5m, not 5m0s.

@@ -348,9 +348,13 @@ func TestLenientPassesOverSecrets(t *testing.T) {
 
 func TestSecretsAreNeverShown(t *testing.T) {
 	t.Parallel()
-	c, err := load(published, environ("TIGEROPS_WEBHOOK_SECRET", "tiger-in", "TIGEROPS_APPLY_SECRET", "tiger-out", "INCIDENT_IO_ALERT_SOURCE_ID", "01", "INCIDENT_IO_ALERT_SOURCE_TOKEN", "source-token"), nil)
+	c, err := load(published, environ("TIGEROPS_WEBHOOK_SECRET", "tiger-in", "TIGEROPS_APPLY_SECRET", "tiger-out", "INCIDENT_IO_ALERT_SOURCE_ID", "01", "INCIDENT_IO_ALERT_SOURCE_TOKEN", "source-token",
+		"TIGEROPS_APPLY_URL", "https://tigerops.example/apply?token=of-the-address"), nil)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if got := fmt.Sprint(c.Settings()); strings.Contains(got, "of-the-address") || !strings.Contains(got, "https://tigerops.example/apply?<secret>") {
+		t.Errorf("the address of the push is shown as %s", got)
 	}
 	if got := len(c.Secrets()); got != 5 {
 		t.Fatalf("got %d secrets, want 5", got)

@@ -50,6 +50,7 @@ func ProbeWebhook(ctx context.Context, c Config, target string) (WebhookProbe, e
 	if err != nil {
 		return p, fmt.Errorf("send a test webhook: %w", err)
 	}
+	p.URL = req.URL.Redacted()
 	id, now := "msg_test_"+rand.Text(), time.Now()
 	signature, err := webhook.SignStandard(c.WebhookSecrets[0].Reveal(), id, now, body)
 	if err != nil {

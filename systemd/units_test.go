@@ -151,6 +151,7 @@ func TestServiceRunsAsTheUserAndInTheDirectoriesOfThePackage(t *testing.T) {
 	equal(t, "StateDirectory", "/var/lib/"+s.one(t, "Service.StateDirectory"), stateDir)
 	equal(t, "WorkingDirectory", s.one(t, "Service.WorkingDirectory"), stateDir)
 	equal(t, "StateDirectoryMode", s.one(t, "Service.StateDirectoryMode"), "2770")
+	equal(t, "LimitCORE", s.one(t, "Service.LimitCORE"), "0")
 	equal(t, "UMask", s.one(t, "Service.UMask"), "0007")
 	contains(t, "tmpfiles", read(t, name+".tmpfiles"), "d "+stateDir+" 2770 "+name+" "+name+" -")
 	contains(t, "tmpfiles", read(t, name+".tmpfiles"), "d "+filepath.Dir(configFile)+" 0750 root "+name+" -")

@@ -175,6 +175,9 @@ func TestWebhookTest(t *testing.T) {
 	if status != 1 || !strings.Contains(stderr, "send a test webhook to http://127.0.0.1:1/webhooks/incident-io: ") {
 		t.Errorf("nobody there: exit status %d, %q", status, stderr)
 	}
+	if _, _, stderr = call([]string{"INCIDENT_IO_WEBHOOK_SECRET=" + secret}, "", "webhook", "test", "http://u:hunter2@127.0.0.1:1"); strings.Contains(stderr, "hunter2") {
+		t.Errorf("shows the address's password: %q", stderr)
+	}
 }
 
 // No command prints a secret, whatever it is asked to print; the one exception is the token that setup has just made.
