@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"bytes"
 	"container/list"
 	"errors"
 	"io"
@@ -13,6 +14,8 @@ import (
 const (
 	maxBody   = 1 << 20 // contract sections 3 and 5
 	maxBodies = 64      // bodies in memory at once, 64 MiB
+
+	firstBytes = 32 << 10 // of a body, before there is room for all of it
 )
 
 // gate bounds the bodies in memory. When it is full, whoever has been sending for longest is turned away for the newcomer:
@@ -43,7 +46,7 @@ func (g *gate) body(w http.ResponseWriter, r *http.Request) (body []byte, releas
 	if place == nil {
 		return nil, nil, closing(w, overloaded(nil))
 	}
-	body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	body, err = readAll(http.MaxBytesReader(w, r.Body, maxBody), r.ContentLength)
 	evicted := g.arrived(place)
 	if evicted {
 		w.Header().Set("Connection", "close") // its read deadline is in the past
@@ -60,6 +63,23 @@ func (g *gate) body(w http.ResponseWriter, r *http.Request) (body []byte, releas
 		return nil, nil, closing(w, overloaded(errEvicted))
 	}
 	return nil, nil, closing(w, &Error{Status: http.StatusBadRequest, Message: "the body did not arrive in full", Cause: err, reason: "incomplete"})
+}
+
+// readAll reads to the end. A body that says how long it is gets room for all of it once some of it is there: pieces that
+// grow would cost several times as much, and room for what never comes is the attacker's to waste.
+func readAll(r io.Reader, length int64) ([]byte, error) {
+	var b bytes.Buffer
+	b.Grow(int(max(0, min(length, firstBytes))) + bytes.MinRead)
+	if length > firstBytes {
+		if _, err := io.CopyN(&b, r, firstBytes); err != nil {
+			return nil, err
+		}
+		b.Grow(int(length) - firstBytes + bytes.MinRead)
+	}
+	if _, err := b.ReadFrom(r); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
 }
 
 func tooLarge(w http.ResponseWriter, cause error) error {
