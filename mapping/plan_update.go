@@ -84,10 +84,17 @@ func (p *planner) status() statusMove {
 	return p.moveTo(to, word)
 }
 
-// noStatus warns of a status that status_mapping names and the account lacks.
+// noStatus warns of a status that status_mapping names and the account lacks, and of one that nobody here has heard of.
+// The words that are known need no status of their own there.
 func (p *planner) noStatus(word string) {
 	if name, named := lookup(p.rules.StatusMapping, word); named {
 		p.warn("status left out: incident.io has no status " + quoted(name) + " (status_mapping of " + flat(word) + ")")
+		return
+	}
+	switch strings.ToLower(strings.TrimSpace(word)) {
+	case "", StatusOpen, StatusAcknowledged, StatusInvestigating, StatusMitigated, StatusResolved:
+	default:
+		p.warn("status left out: " + quoted(word) + " is none of TigerOps' that are known here, and no status of incident.io is named like it")
 	}
 }
 

@@ -1,6 +1,7 @@
 package mapping_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -168,6 +169,28 @@ func TestStatusPath(t *testing.T) {
 			if path, ok := mapping.StatusPath(a, a, nil); !ok || path != nil {
 				t.Errorf("%s to itself: got %v, %v", from, path, ok)
 			}
+		}
+	}
+}
+
+// A status that nobody here has heard of is left out, and that is said, once.
+func TestAnUnknownStatusIsLeftOutWithAWarning(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.says(full)
+	for i, tc := range []struct {
+		status string
+		want   int
+	}{{"purple", 1}, {"purple", 0}, {"open", 0}, {"Fixing", 0}} {
+		w.says(saying(fmt.Sprint("e", i), "incident.updated", `"status":"`+tc.status+`"`, ""))
+		warned := 0
+		for _, text := range w.warnings {
+			if strings.Contains(text, "status left out") && strings.Contains(text, tc.status) {
+				warned++
+			}
+		}
+		if warned != tc.want {
+			t.Errorf("%d. %s: %d warnings, want %d: %q", i, tc.status, warned, tc.want, w.warnings)
 		}
 	}
 }
