@@ -9,9 +9,13 @@ import (
 	"time"
 )
 
+// silentFor is how long a connection may be without a request before it makes room for others: however fast they come,
+// an honest one has that long to send its own.
+const silentFor = 500 * time.Millisecond
+
 // bounded is a listener with at most max open connections. When it is full, the connection that has been without a request
 // for longest is closed for the newcomer: silent connections in any number keep nobody out. While all of them have a
-// request under way the newcomer waits.
+// request under way, or a moment left to send it, the newcomer waits.
 type bounded struct {
 	net.Listener
 	max int
@@ -35,6 +39,8 @@ type boundedConn struct {
 	net.Conn
 	in    *bounded
 	place *list.Element // in in.silent, nil while a request is under way
+	since time.Time     // it is there
+	done  bool          // it only lingers behind its last answer
 	owed  bool
 	gone  bool
 }
@@ -47,18 +53,29 @@ func (b *bounded) Accept() (net.Conn, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for b.open >= b.max && !b.closed {
-		if longest := b.silent.Front(); longest != nil {
-			c := longest.Value.(*boundedConn)
-			b.forget(c)
-			_ = c.Conn.Close() // its own server goroutine sees it and closes it again
+		longest := b.silent.Front()
+		if longest == nil {
+			b.free.Wait()
 			continue
 		}
-		b.free.Wait()
+		c := longest.Value.(*boundedConn)
+		if left := silentFor - time.Since(c.since); left > 0 && !c.done {
+			wake := time.AfterFunc(left, func() {
+				b.mu.Lock() // not before the other waits
+				defer b.mu.Unlock()
+				b.free.Broadcast()
+			})
+			b.free.Wait()
+			wake.Stop()
+			continue
+		}
+		b.forget(c)
+		_ = c.Conn.Close() // its own server goroutine sees it and closes it again
 	}
 	// One that came just as the listener was closed is served still: nobody else can, where the service manager holds the
 	// port for the next process.
 	b.open++
-	c := &boundedConn{Conn: conn, in: b}
+	c := &boundedConn{Conn: conn, in: b, since: time.Now()}
 	c.place = b.silent.PushBack(c)
 	c.owe(true)
 	return c, nil
@@ -149,7 +166,7 @@ func (c *boundedConn) CloseWrite() error {
 	c.in.mu.Lock()
 	if !c.gone {
 		c.busy()
-		c.place = c.in.silent.PushFront(c)
+		c.place, c.done = c.in.silent.PushFront(c), true
 		c.in.free.Signal()
 	}
 	c.in.mu.Unlock()
@@ -173,7 +190,7 @@ func connState(conn net.Conn, state http.ConnState) {
 		c.busy()
 		c.owe(true)
 	case state == http.StateIdle && c.place == nil:
-		c.place = c.in.silent.PushBack(c)
+		c.place, c.since = c.in.silent.PushBack(c), time.Now()
 		c.in.free.Signal() // one who waits may have its place
 	}
 }
