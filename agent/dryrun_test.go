@@ -69,6 +69,8 @@ func TestTools18DryRun(t *testing.T) {
 		same(t, "requests that change something, once it is off", changing(w))
 		w.says(created(m{"id": "TIG-3", "title": "A new one"}))
 		is(t, "incidents", len(w.sim.Snapshot().Incidents), 2)
+		w.says(updated(m{"id": "TIG-2", "team": "payments"}))
+		is(t, "incidents, once an open one of the dry run is told of again", len(w.sim.Snapshot().Incidents), 3)
 	})
 	t.Run("of an incident that is tied already reads and sends nothing", func(t *testing.T) {
 		t.Parallel()
