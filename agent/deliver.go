@@ -112,6 +112,9 @@ func (d *delivery) attempt(inFlight context.Context) (verdict, error) {
 	if d.ev, err = a.st.Event(inFlight, d.lane.head.OutboxID); err != nil {
 		return verdict{}, fmt.Errorf("read it: %w", err)
 	}
+	if d.ev.State != store.Pending {
+		return verdict{}, nil // somebody was faster: the lane's head is read anew
+	}
 	var faults []mapping.FieldError
 	d.event, faults = mapping.ParseEvent(d.ev.Payload, d.ev.EventID)
 	if len(faults) > 0 {

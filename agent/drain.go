@@ -98,7 +98,7 @@ func (d *drainer) run(ctx context.Context) error {
 	context.AfterFunc(ctx, func() { time.AfterFunc(stopWithin-time.Second, cut) })
 
 	// First what tells of changes, then the look: an event that comes in between is told twice, not never.
-	own := d.a.st.Changed(store.TopicOutbox)
+	own, arrived := d.a.st.Changed(store.TopicOutbox), d.a.st.Changed(store.TopicNew)
 	version, err := d.a.st.DataVersion(ctx)
 	if err != nil {
 		return err
@@ -126,6 +126,11 @@ func (d *drainer) run(ctx context.Context) error {
 		case <-ctx.Done():
 			timer.Stop()
 			return nil
+		case <-arrived:
+			arrived = d.a.st.Changed(store.TopicNew)
+			if look, err = d.welcome(ctx, &cursor); err != nil && ctx.Err() == nil {
+				d.a.failing("read the outbox", err)
+			}
 		case <-own:
 			own = d.a.st.Changed(store.TopicOutbox)
 			look = true
@@ -147,6 +152,40 @@ func (d *drainer) run(ctx context.Context) error {
 	}
 }
 
+// welcome takes in the events that came by this process' own doors. It asks for a look at the table where another process'
+// rows lie between them and the cursor.
+func (d *drainer) welcome(ctx context.Context, cursor *store.Cursor) (look bool, err error) {
+	for _, e := range d.a.st.Arrived() {
+		switch {
+		case e.OutboxID <= cursor.LastID: // a look has found it
+		case e.OutboxID > cursor.LastID+1:
+			return true, nil
+		default:
+			if err := d.touch(ctx, e.Lane, true); err != nil {
+				return true, err
+			}
+			cursor.LastID = e.OutboxID
+		}
+	}
+	return false, nil
+}
+
+// touch reads a lane's head if it may be another than the one known: a lane that only grew behind its head has the same,
+// and a busy one is read when its worker ends.
+func (d *drainer) touch(ctx context.Context, key string, grew bool) error {
+	d.mu.Lock()
+	l := d.lanes[key]
+	busy := l != nil && l.busy
+	if busy {
+		l.stale = true
+	}
+	d.mu.Unlock()
+	if busy || grew && l != nil {
+		return nil
+	}
+	return d.reload(ctx, key)
+}
+
 // refresh reads the heads of the lanes that were touched since the cursor.
 func (d *drainer) refresh(ctx context.Context, cursor store.Cursor) (store.Cursor, error) {
 	for {
@@ -154,18 +193,13 @@ func (d *drainer) refresh(ctx context.Context, cursor store.Cursor) (store.Curso
 		if err != nil {
 			return cursor, err
 		}
-		for i, key := range append(changed, grown...) {
-			d.mu.Lock()
-			l := d.lanes[key]
-			busy := l != nil && l.busy
-			if busy {
-				l.stale = true // it is read when its worker ends
+		for _, key := range changed {
+			if err := d.touch(ctx, key, false); err != nil {
+				return cursor, err
 			}
-			d.mu.Unlock()
-			if busy || l != nil && i >= len(changed) {
-				continue // one that only grew behind its head has the same head
-			}
-			if err := d.reload(ctx, key); err != nil {
+		}
+		for _, key := range grown {
+			if err := d.touch(ctx, key, true); err != nil {
 				return cursor, err
 			}
 		}

@@ -175,6 +175,8 @@ type tx struct {
 	*conn
 	now    string // the transaction's time, in the database's form
 	topics topics // what the member changed
+
+	arrived []Arrival
 }
 
 // must turns "no row changed" into ErrStale.

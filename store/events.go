@@ -28,9 +28,6 @@ func (s *Store) InsertEvents(ctx context.Context, payloads [][]byte) ([]Inserted
 				return constraint(i, err)
 			}
 			inserted[i] = in
-			if !in.Duplicate {
-				t.topics.add(TopicOutbox)
-			}
 		}
 		return nil
 	})
@@ -42,13 +39,16 @@ func (s *Store) InsertEvents(ctx context.Context, payloads [][]byte) ([]Inserted
 
 func (t *tx) insertEvent(payload string) (in Inserted, err error) {
 	var seen bool
+	var incident string
 	found, err := t.row(`INSERT INTO outbox (payload) VALUES (?1)
-		RETURNING id, event_id, EXISTS (SELECT 1 FROM event_seen WHERE event_id = outbox.event_id)`,
-		[]any{payload}, &in.ID, &in.EventID, &seen)
+		RETURNING id, event_id, EXISTS (SELECT 1 FROM event_seen WHERE event_id = outbox.event_id), incident_key`,
+		[]any{payload}, &in.ID, &in.EventID, &seen, dbText[string]{&incident})
 	if err != nil {
 		return Inserted{}, err
 	}
 	if found && !seen {
+		t.topics.add(TopicNew)
+		t.arrived = append(t.arrived, Arrival{in.ID, lane(incident, in.ID)})
 		return in, nil
 	}
 	in.Duplicate = true

@@ -196,6 +196,38 @@ func TestDataVersionChangesWithTheConnection(t *testing.T) {
 	}
 }
 
+func TestArrivedTellsThisProcessOwnEvents(t *testing.T) {
+	t.Parallel()
+	s, db := fresh(t)
+	arrived := func(want string) {
+		t.Helper()
+		var got []string
+		eventually(t, func() bool { // they are told after the commit was answered
+			for _, a := range s.Arrived() {
+				got = append(got, fmt.Sprint(a.OutboxID, "@", a.Lane))
+			}
+			return len(got) >= len(strings.Fields(want))
+		})
+		equal(t, "arrived", strings.Join(got, " "), want)
+	}
+	insert(t, s, event("a", "TIG-1"), []byte(`{"id":"b","type":"slo.breached"}`))
+	arrived("1@TIG-1 2@#2")
+	arrived("")
+	exec(t, db, "INSERT INTO outbox (payload) VALUES (?)", string(event("c", "TIG-1")))
+	insert(t, s, event("a", "TIG-1"), event("d", "#1"))
+	arrived("5@##1") // the repeat has used up a number
+	if _, err := s.InsertEvents(ctx, [][]byte{event("e", "TIG-1"), []byte(`[]`)}); err == nil {
+		t.Error("an array was taken for an event")
+	}
+	arrived("")
+	for i := range 5000 { // nobody takes them: they are forgotten, not hoarded
+		insert(t, s, event(fmt.Sprint("n", i), "TIG-1"))
+	}
+	if n := len(s.Arrived()); n > 4096 {
+		t.Errorf("%d arrivals are kept", n)
+	}
+}
+
 func TestChangedWakesWhoeverWaits(t *testing.T) {
 	t.Parallel()
 	s, _ := fresh(t)
@@ -207,13 +239,13 @@ func TestChangedWakesWhoeverWaits(t *testing.T) {
 			return false
 		}
 	}
-	anything, events, inbox, hooks := s.Changed(), s.Changed(store.TopicOutbox), s.Changed(store.TopicInbox, store.TopicWebhooks), s.Changed(store.TopicWebhooks)
+	anything, events, inbox, hooks := s.Changed(), s.Changed(store.TopicNew), s.Changed(store.TopicInbox, store.TopicWebhooks), s.Changed(store.TopicWebhooks)
 	insert(t, s, event("a", "TIG-1"))
 	eventually(t, func() bool { return closed(anything) && closed(events) })
 	if closed(inbox) || closed(hooks) {
 		t.Error("woken for nothing")
 	}
-	events = s.Changed(store.TopicOutbox)
+	events = s.Changed(store.TopicNew)
 	insert(t, s, event("a", "TIG-1"))
 	ok(t, s.SetMeta(ctx, "x", "y"))
 	commit(t, s, store.Commit{Inbox: []store.InboxRow{{Key: "a", Type: "x", Payload: []byte(`{}`)}}})

@@ -56,7 +56,7 @@ type job struct {
 type writer struct {
 	db         *sql.DB
 	log        *slog.Logger
-	notify     func(topics)
+	notify     func(topics, []Arrival)
 	litestream *atomic.Bool  // checkpoints are left to Litestream
 	ties       atomic.Uint64 // see Store.Ties
 
@@ -76,7 +76,7 @@ type writer struct {
 	strangerTill time.Time
 }
 
-func startWriter(db *sql.DB, log *slog.Logger, notify func(topics), litestream *atomic.Bool) (*writer, error) {
+func startWriter(db *sql.DB, log *slog.Logger, notify func(topics, []Arrival), litestream *atomic.Bool) (*writer, error) {
 	c, err := openConn(db)
 	if err != nil {
 		return nil, err
@@ -260,9 +260,11 @@ func (w *writer) commit(batch []*job) {
 		return
 	}
 	var changed topics
+	var arrived []Arrival
 	for _, j := range batch {
 		if j.err == nil {
 			changed |= j.tx.topics
+			arrived = append(arrived, j.tx.arrived...)
 		}
 	}
 	if changed.has(TopicTies) {
@@ -271,7 +273,7 @@ func (w *writer) commit(batch []*job) {
 	for _, j := range batch {
 		close(j.done)
 	}
-	w.notify(changed)
+	w.notify(changed, arrived)
 }
 
 // begin takes the write lock at once: a transaction that reads first and then writes fails whatever busy_timeout says.
