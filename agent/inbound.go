@@ -22,12 +22,14 @@ const (
 // inbound is what the loops of the way in remember between two rounds. All of it may be lost: the tables hold what
 // counts.
 type inbound struct {
-	tell   *throttle
-	pusher *http.Client  // towards TigerOps
-	doubt  chan struct{} // buffered by one: something failed that may be the database's fault
+	tell     *throttle
+	quietFor time.Duration // quietFor, but for tests
+	pusher   *http.Client  // towards TigerOps
+	doubt    chan struct{} // buffered by one: something failed that may be the database's fault
 
 	mu         sync.Mutex
 	again      map[string]retry     // subjects of webhooks that could not be settled
+	written    map[string]time.Time // when a request of ours last changed an incident
 	polled     map[string]time.Time // when a sweep last looked at an incident
 	unreadable map[details]refusal  // kinds of details that are not given
 	public     map[string]bool      // incidents that are not private
@@ -57,7 +59,7 @@ type resolvedAlert struct {
 
 func newInbound(log *slog.Logger) *inbound {
 	return &inbound{
-		tell: newThrottle(log), pusher: newPusher(), doubt: make(chan struct{}, 1), again: make(map[string]retry), polled: make(map[string]time.Time),
+		tell: newThrottle(log), quietFor: quietFor, written: make(map[string]time.Time), pusher: newPusher(), doubt: make(chan struct{}, 1), again: make(map[string]retry), polled: make(map[string]time.Time),
 		unreadable: make(map[details]refusal), public: make(map[string]bool), once: make(map[string]time.Time),
 	}
 }

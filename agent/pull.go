@@ -29,6 +29,10 @@ const (
 	pullRest  = 3
 	// pullTogether bounds how many webhooks one commit ends, which others wait for.
 	pullTogether = 200
+	// quietFor is how long after a request of ours that changes an incident its webhooks wait: mostly they tell of that
+	// request, and while others follow one look settles the webhooks of all. quietAtMost bounds it.
+	quietFor    = 500 * time.Millisecond
+	quietAtMost = 2 * time.Second
 	// pullIdle is the longest wait of the loop; everything that it waits for wakes it earlier.
 	pullIdle = time.Minute
 )
@@ -117,7 +121,10 @@ func (a *Agent) dueWebhooks(ctx context.Context) (due []*batch, full bool, err e
 			if b == nil {
 				b = &batch{subject: subject{about: s.about, id: s.id, private: s.private, dedup: s.dedup}, key: key}
 				all[key] = b
-				if a.in.pullDue(key) {
+				switch quiet := a.in.stillWriting(s, w.ReceivedAt); {
+				case quiet > 0:
+					a.in.pullLater(key, quiet)
+				case a.in.pullDue(key):
 					due = append(due, b)
 				}
 			}
@@ -355,6 +362,26 @@ func (i *inbound) nextPull() time.Duration {
 		wait = min(wait, max(time.Until(r.next), time.Millisecond))
 	}
 	return wait
+}
+
+// wrote notes that a request of ours has changed an incident.
+func (i *inbound) wrote(incidentID string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if len(i.written) >= rememberAtMost {
+		clear(i.written)
+	}
+	i.written[incidentID] = time.Now()
+}
+
+// stillWriting is how long a webhook that came at a time waits for more requests of ours that change its incident.
+func (i *inbound) stillWriting(s subject, came time.Time) time.Duration {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if s.about != aboutIncident || time.Since(came) > quietAtMost {
+		return 0
+	}
+	return i.quietFor - time.Since(i.written[s.id])
 }
 
 // pullNow makes everything that was left for later due: incident.io is back.

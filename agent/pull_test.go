@@ -146,6 +146,39 @@ func TestWebhookOfADeclarationUnderWayWaitsForItsTie(t *testing.T) {
 	}
 }
 
+func TestWebhooksOfOurOwnRequestsAreSettledTogether(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{})
+	ref, incidentID := w.tie("TIG-1")
+	other, _ := w.tie("TIG-2")
+	w.a.in.quietFor = time.Hour
+	w.a.in.wrote(incidentID)
+	w.ok(w.sim.As(lisa).SetStatus(ref, "Fixing", "I have a look."))
+	w.ok(w.sim.As(lisa).SetStatus(ref, "Monitoring", "That was it."))
+	w.ok(w.sim.As(lisa).SetStatus(other, "Monitoring", "Here, too."))
+	hooks := w.hooks()
+	w.receive(hooks...)
+	looks := func() int { return len(w.sim.Requests("GET /v2/incidents/" + incidentID)) }
+	before := looks()
+
+	must(w.a.pullOnce(w.ctx))(w)
+	w.wantTypes(w.rows(), "incident.status_changed") // the other incident's
+	is(t, "looks while more may follow", looks(), before)
+
+	w.a.in.quietFor = 0
+	w.a.in.pullNow()
+	must(w.a.pullOnce(w.ctx))(w)
+	w.wantTypes(w.rows(), "incident.message", "incident.status_changed")
+	is(t, "looks for all of them", looks(), before+1)
+	is(t, "webhooks left", w.hookStates()["pending"], 0)
+
+	w.a.in.quietFor = time.Hour
+	s := subject{about: aboutIncident, id: incidentID}
+	if w.a.in.stillWriting(s, time.Now()) <= 0 || w.a.in.stillWriting(s, time.Now().Add(-quietAtMost-time.Second)) > 0 {
+		t.Error("a webhook waits for as long as requests follow, but no longer than quietAtMost")
+	}
+}
+
 func TestPrivateIncidents(t *testing.T) {
 	t.Parallel()
 	t.Run("are fetched by the id that their webhook holds", func(t *testing.T) {

@@ -299,6 +299,9 @@ func (d *delivery) done(ctx context.Context, req mapping.Request, r incidentio.R
 		}
 	}
 	d.lane.tries = 0
+	for _, l := range c.Links {
+		a.in.wrote(l.IncidentID)
+	}
 	if len(c.Inbox) > 0 {
 		poke(a.wakePush)
 		poke(a.wakePull) // webhooks of an incident that was not tied yet wait for this

@@ -67,6 +67,7 @@ func newWorld(t testing.TB, o worldOptions) *world {
 	if w.a, err = New(w.ctx, ao); err != nil {
 		t.Fatalf("make the agent: %v", err)
 	}
+	w.a.in.quietFor = 0 // a test's webhook is looked at when the test says so
 	t.Cleanup(func() {
 		if err := w.a.Close(); err != nil && w.a != nil {
 			t.Errorf("close the agent: %v", err)
