@@ -52,7 +52,8 @@ type job struct {
 }
 
 // writer owns the one connection that writes. Jobs queue in the order of their arrival; those that wait at the same
-// moment share a transaction, each as a savepoint.
+// moment share a transaction, each as a savepoint. A caller who is alone commits by himself, which spares him two changes of
+// goroutine; once there are several, the writer's own goroutine serves them all.
 type writer struct {
 	db         *sql.DB
 	log        *slog.Logger
@@ -63,11 +64,13 @@ type writer struct {
 	mu     sync.Mutex
 	queue  []*job
 	closed bool
+	lone   bool // the last transaction had one member
 
 	wake chan struct{}
 	done chan struct{}
+	turn chan struct{} // holds a token while nobody has the connection
 
-	// The rest belongs to the writer's goroutine.
+	// The rest belongs to who has the turn.
 	c            *conn
 	reopened     int64 // connections opened after the first; data_version starts anew with each
 	batches      int   // since the WAL was looked at
@@ -82,7 +85,8 @@ func startWriter(db *sql.DB, log *slog.Logger, notify func(topics, []Arrival), l
 		return nil, err
 	}
 	w := &writer{db: db, log: log, notify: notify, litestream: litestream, c: c,
-		wake: make(chan struct{}, 1), done: make(chan struct{})}
+		wake: make(chan struct{}, 1), done: make(chan struct{}), turn: make(chan struct{}, 1)}
+	w.turn <- struct{}{}
 	go w.loop()
 	return w, nil
 }
@@ -107,24 +111,57 @@ func (w *writer) enqueue(j *job) error {
 		w.mu.Unlock()
 		return fmt.Errorf("%s: %w", j.why, ErrClosed)
 	}
-	w.queue = append(w.queue, j)
-	w.mu.Unlock()
-	select {
-	case w.wake <- struct{}{}:
-	default:
-	}
-	select {
-	case <-j.done:
-	case <-j.ctx.Done():
-		if w.withdraw(j) {
-			return fmt.Errorf("%s: %w", j.why, j.ctx.Err())
+	if alone := w.lone && len(w.queue) == 0 && !j.alone; !alone || !w.commitAlone(j) {
+		w.queue = append(w.queue, j)
+		w.mu.Unlock()
+		w.poke()
+		select {
+		case <-j.done:
+		case <-j.ctx.Done():
+			if w.withdraw(j) {
+				return fmt.Errorf("%s: %w", j.why, j.ctx.Err())
+			}
+			<-j.done
 		}
-		<-j.done
 	}
 	if j.err != nil {
 		return fmt.Errorf("%s: %w", j.why, j.err)
 	}
 	return nil
+}
+
+// commitAlone runs a job as a transaction of its own, in its caller's goroutine, unless somebody else has the turn. It is
+// called with mu held, and gives mu up only if it does so.
+func (w *writer) commitAlone(j *job) bool {
+	select {
+	case <-w.turn:
+	default:
+		return false
+	}
+	if time.Now().Before(w.strangerTill) { // batches are to leave a pause between them
+		w.turn <- struct{}{}
+		return false
+	}
+	w.mu.Unlock()
+	if err := w.ready(); err != nil {
+		finish([]*job{j}, err)
+	} else {
+		w.commit([]*job{j})
+	}
+	tend := w.batches >= checkpointLook
+	w.turn <- struct{}{}
+	if tend {
+		w.poke()
+	}
+	return true
+}
+
+// poke makes the loop go round.
+func (w *writer) poke() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
 }
 
 // withdraw takes a job out of the queue, unless the writer has it already.
@@ -168,10 +205,7 @@ func (w *writer) close() {
 	w.mu.Lock()
 	w.closed = true
 	w.mu.Unlock()
-	select {
-	case w.wake <- struct{}{}:
-	default:
-	}
+	w.poke()
 	<-w.done
 }
 
@@ -186,14 +220,23 @@ func (w *writer) loop() {
 		for {
 			// Whoever is about to queue gets to do so before the batch closes; a pause of any length loses more.
 			runtime.Gosched()
+			<-w.turn
 			batch, closed := w.take()
+			if len(batch) > 0 {
+				w.serve(batch)
+			}
+			w.checkpointWhenDue()
+			pause := time.Now().Before(w.strangerTill)
+			w.turn <- struct{}{}
 			if len(batch) == 0 {
 				if closed {
 					return
 				}
 				break
 			}
-			w.serve(batch)
+			if pause {
+				time.Sleep(strangerPause)
+			}
 		}
 	}
 }
@@ -209,10 +252,9 @@ func (w *writer) serve(batch []*job) {
 		return
 	}
 	w.commit(batch)
-	w.checkpointWhenDue()
-	if time.Now().Before(w.strangerTill) {
-		time.Sleep(strangerPause)
-	}
+	w.mu.Lock()
+	w.lone = len(batch) == 1
+	w.mu.Unlock()
 }
 
 // ready makes sure that there is a connection.
@@ -239,6 +281,7 @@ func finish(batch []*job, err error) {
 // commit runs a batch as one transaction. If the transaction is lost nobody of a batch is told of success, and each
 // member runs again alone, so that one bad member costs the others nothing but time.
 func (w *writer) commit(batch []*job) {
+	w.batches++
 	if err := w.begin(); err != nil {
 		finish(batch, fmt.Errorf("beginning the transaction: %w", err))
 		return
@@ -358,11 +401,13 @@ func (w *writer) dataVersion(now time.Time) (int64, error) {
 // checkpointWhenDue moves the WAL's pages into the file, a few hundred at a time. It comes after the acknowledgements,
 // and its failure is nobody's: the WAL holds what was committed.
 func (w *writer) checkpointWhenDue() {
-	w.batches++
-	if w.c == nil || w.batches < checkpointLook || w.litestream.Load() {
+	if w.c == nil || w.batches < checkpointLook {
 		return
 	}
 	w.batches = 0
+	if w.litestream.Load() {
+		return
+	}
 	var busy, log, moved int64
 	if _, err := w.c.row("PRAGMA wal_checkpoint(NOOP)", nil, &busy, &log, &moved); err != nil || log-moved < checkpointPages {
 		return
