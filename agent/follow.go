@@ -17,7 +17,7 @@ import (
 const (
 	// followFor is how long a worker goes on with one lane while lanes of the same urgency wait for a worker, and how
 	// long what became of a note may wait to be written down.
-	followFor = 50 * time.Millisecond
+	followFor = 250 * time.Millisecond
 
 	// followAtMost is how many notes are frozen together.
 	followAtMost = 16
