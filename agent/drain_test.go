@@ -3,7 +3,10 @@ package agent
 import (
 	"database/sql"
 	"encoding/json"
+	"fmt"
 	"testing"
+
+	"github.com/tigerops/tigerops-incidentio/store"
 )
 
 // TestStrangersAndOwnEventsKeepTheirOrder puts events of one incident in by turns: by the door of this process, which
@@ -28,4 +31,20 @@ func TestStrangersAndOwnEventsKeepTheirOrder(t *testing.T) {
 	}
 	same(t, "order", l.order(60), inOrder(60)...)
 	is(t, "sent", len(l.heard), 60)
+}
+
+// TestManyEventsInOneRequestAreTakenUp hands in more events at once than the store keeps to tell the drainer of.
+func TestManyEventsInOneRequestAreTakenUp(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, quick(worldOptions{}))
+	w.start()
+	w.says(theFirst) // the look of the start is over
+	list := make([]m, 4500)
+	for i := range list {
+		list[i] = m{"id": fmt.Sprint("many-", i), "type": "test.nothing"}
+	}
+	w.post(list...)
+	eventually(t, "the first of them to be taken up", func() bool {
+		return len(must(w.a.st.Outbox(w.ctx, store.OutboxQuery{State: store.Skipped, Limit: 1}))(w)) > 0
+	})
 }

@@ -41,7 +41,8 @@ type Arrival struct {
 const arrivalsKept = 4096
 
 // Arrived takes the events that this process has put into the outbox since the last call, in the order of their ids. Rows
-// of other processes may lie between them, and some are missing where nobody took them for long: Touched tells all.
+// of other processes may lie between them, and where there were more than are kept only the newest is told: Touched tells
+// all.
 func (s *Store) Arrived() []Arrival {
 	s.hub.mu.Lock()
 	defer s.hub.mu.Unlock()
@@ -88,7 +89,7 @@ func (h *hub) notify(changed topics, arrived []Arrival) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.arrived = append(h.arrived, arrived...); len(h.arrived) > arrivalsKept {
-		h.arrived = nil
+		h.arrived = []Arrival{h.arrived[len(h.arrived)-1]} // who takes it sees that there are others before it
 	}
 	for set, ch := range h.waiting {
 		if set&changed != 0 {
