@@ -117,7 +117,7 @@ func (d *drainer) run(ctx context.Context) error {
 			if cursor, err = d.refresh(ctx, cursor); err != nil && ctx.Err() == nil {
 				d.a.failing("read the outbox", err)
 			}
-			look = false
+			look = err != nil // again at the next turn, since nobody may tell of it once more
 		}
 		wait := d.dispatch(ctx, inFlight, &workers)
 		timer := time.NewTimer(min(wait, max(0, pollStranger-time.Since(asked))))
@@ -128,9 +128,11 @@ func (d *drainer) run(ctx context.Context) error {
 			return nil
 		case <-arrived:
 			arrived = d.a.st.Changed(store.TopicNew)
-			if look, err = d.welcome(ctx, &cursor); err != nil && ctx.Err() == nil {
+			more, err := d.welcome(ctx, &cursor)
+			if err != nil && ctx.Err() == nil {
 				d.a.failing("read the outbox", err)
 			}
+			look = look || more
 		case <-own:
 			own = d.a.st.Changed(store.TopicOutbox)
 			look = true

@@ -4,8 +4,10 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"testing"
 
+	"github.com/tigerops/tigerops-incidentio/mapping"
 	"github.com/tigerops/tigerops-incidentio/store"
 )
 
@@ -47,4 +49,25 @@ func TestManyEventsInOneRequestAreTakenUp(t *testing.T) {
 	eventually(t, "the first of them to be taken up", func() bool {
 		return len(must(w.a.st.Outbox(w.ctx, store.OutboxQuery{State: store.Skipped, Limit: 1}))(w)) > 0
 	})
+}
+
+// TestALookThatFailsIsMadeAgain fails the reading of a lane's head for a while, in a way that nobody tells the drainer of
+// when it is over.
+func TestALookThatFailsIsMadeAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, quick(worldOptions{}))
+	w.start()
+	w.says(theFirst)
+	row := func(state string) {
+		must(w.a.st.Commit(w.ctx, store.Commit{Incident: &store.IncidentState{TigerOpsID: "TIG-2", State: []byte(state)}}))(w)
+	}
+	row(`{"incident":{"severity":7}}`)
+	w.a.m.failures.WithLabelValues("internal") // a sample from the start
+	failures := func() int { return must(strconv.Atoi(w.metric(`failures_total{kind="internal"}`)))(w) }
+	before := failures()
+	e := event(mapping.InvestigationStep, m{"incident": m{"id": "TIG-2"}, "step": m{"kind": "note", "title": "note"}})
+	w.post(e)
+	eventually(t, "the look to fail", func() bool { return failures() >= before+2 }) // of one lane, and over all
+	row(`{}`)
+	w.ends(e, store.Done)
 }
