@@ -143,6 +143,12 @@ func (d *delivery) step(ctx context.Context) (v verdict, finished bool, err erro
 		return verdict{}, true, err
 	}
 	defer unlock()
+	if d.link != nil && d.link.Origin == originAlertRoute {
+		// It may have been tied since the event became the head: what was set aside for that comes first.
+		if head, ok, err := a.st.Head(ctx, d.ev.Lane); err != nil || !ok || head.OutboxID != d.ev.ID {
+			return verdict{}, true, err
+		}
+	}
 
 	var ledger []store.Step
 	if d.ev.Begun {

@@ -272,6 +272,27 @@ func TestOut4AlertsOnlyWithoutAutoDeclare(t *testing.T) {
 		w.swept()
 		tied(t, w, list, ref)
 	})
+	t.Run("before what comes while the tie is made", func(t *testing.T) {
+		t.Parallel()
+		w, list := begin(t, worldOptions{})
+		w.sim.SetWebhook("")
+		ref := byRoute(w)
+		unlock := must(w.a.locks.lock(w.ctx, lockName("TIG-1", nil)))(w) // as whoever ties it does
+		late := []m{step("remediation_executed", "Three"), updated(m{"title": "Checkout is slow again"})}
+		w.post(late...)
+		eventually(t, "the first of them to wait for the tie", func() bool { return w.a.locks.contended(lockName("TIG-1", nil)) })
+		must(w.a.tieTo(w.ctx, "TIG-1", w.inc(ref).ID, originAlertRoute, mapping.SourceSweep, mapping.State{}))(w)
+		unlock()
+		for _, e := range append(list, late...) {
+			w.ends(e, store.Done)
+		}
+		is(t, "name", w.inc(ref).Name, "Checkout is slow again")
+		for _, e := range list {
+			if w.outbox(e).FinishedAt.After(w.outbox(late[0]).FinishedAt) {
+				t.Errorf("event %v (%v), which was set aside, ended after one that came later", e["id"], e["type"])
+			}
+		}
+	})
 	t.Run("skipped if none is tied by the time the alert is resolved", func(t *testing.T) {
 		t.Parallel()
 		w, list := begin(t, worldOptions{})
