@@ -213,3 +213,24 @@ func TestNoNoteOvertakesWhatIsNone(t *testing.T) {
 		t.Errorf("order: got %v", order)
 	}
 }
+
+func TestADryRunThatBeginsMeanwhileSendsNoFurtherNote(t *testing.T) {
+	t.Parallel()
+	list := notes(12)
+	w, l := listening(t, func(w *world, n int, _ string) {
+		if n == 3 {
+			c := *w.a.cfg.Load()
+			c.DryRun = true
+			w.a.cfg.Store(&c)
+		}
+	})
+	w.post(list...)
+	for i, e := range list {
+		if i < 3 {
+			w.ends(e, store.Done)
+			continue
+		}
+		holds(t, "reason", w.ends(e, store.Skipped).Reason, "dry run")
+	}
+	is(t, "sent", len(l.heard), 3)
+}
