@@ -243,7 +243,7 @@ func (d *delivery) step(ctx context.Context) (v verdict, finished bool, err erro
 		d.last = &out
 	}
 	v, finished, err = d.send(ctx, req, false, ledger)
-	for err == nil && finished && len(d.next) > 0 && !d.stopping() && !a.cfg.Load().DryRun && a.drain.mayFollow(d.lane.priority, time.Now()) {
+	for err == nil && finished && d.goesOn() {
 		v, finished, err = d.sendNext(ctx)
 	}
 	if failed := d.writeDown(ctx, nil); err == nil {

@@ -146,6 +146,14 @@ func (d *delivery) behind(ctx context.Context) (store.Queued, bool, error) {
 	}
 }
 
+// goesOn says whether there is a note that follows and nothing speaks against sending it now. One that is not sent keeps
+// its place in the lane.
+func (d *delivery) goesOn() bool {
+	a := d.a
+	return len(d.next) > 0 && !d.stopping() && !a.cfg.Load().DryRun && !a.locks.contended(d.link.IncidentID) &&
+		a.drain.mayFollow(d.lane.priority, time.Now())
+}
+
 // sendNext sends the note that follows, in this one's place.
 func (d *delivery) sendNext(ctx context.Context) (v verdict, finished bool, err error) {
 	f, rest, ended := d.next[0], d.next[1:], d.ended

@@ -234,3 +234,32 @@ func TestADryRunThatBeginsMeanwhileSendsNoFurtherNote(t *testing.T) {
 	}
 	is(t, "sent", len(l.heard), 3)
 }
+
+func TestWhoeverWaitsForTheIncidentHasItBeforeTheRestOfTheNotes(t *testing.T) {
+	t.Parallel()
+	list := notes(12)
+	incidentID, sent := "", make(chan int, 1) // how many notes were, when a look had the incident
+	var l *listener
+	w, l := listening(t, func(w *world, n int, _ string) {
+		if n != 3 {
+			return
+		}
+		go func() {
+			unlock, err := w.a.locks.lock(w.ctx, incidentID)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer unlock()
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			sent <- len(l.heard)
+		}()
+		eventually(w, "a look to wait for the incident", func() bool { return w.a.locks.contended(incidentID) })
+	})
+	incidentID = w.only().ID
+	w.says(list...)
+	is(t, "notes sent before the look", <-sent, 3)
+	same(t, "order", l.order(12), inOrder(12)...)
+	is(t, "timeline items", len(w.only().Timeline), 12)
+}
