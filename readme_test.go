@@ -271,6 +271,17 @@ func TestREADMEFiguresAreTheCodes(t *testing.T) {
 		{"packaging/litestream.yml", "sync-interval: 500ms", "at most 1 s and the time of an upload"},
 		{"store/keep.go", "litestreamPages = 128 << 10", "until the WAL has grown to half a GiB"},
 		{"store/damage.go", "checkWithin = time.Second", "looks through the file for a second at most"},
+		{"agent/pull.go", "quietFor = 500 * time.Millisecond", "once it has paused for half a second"},
+		{"agent/pull.go", "quietAtMost = 2 * time.Second", "at most 2 s later: one look settles all that wait"},
+		{"agent/pull.go", "pullFlood = 16", "after a turn over 16 or more"},
+		{"agent/pull.go", "pullRest = 3", "rests three times as long, at most 1 s"},
+		{"agent/follow.go", "followFor = 250 * time.Millisecond", "another incident that waits after 250 ms"},
+		{"agent/follow.go", "followAtMost = 16", "Notes behind it, at most 16,"},
+		{"webhook/server.go", "defaultMaxConns = 4096", "4096 connections"},
+		{"webhook/server.go", "defaultHeaderWithin = 5 * time.Second", "5 s for a request's header"},
+		{"webhook/server.go", "defaultBodyWithin = 15 * time.Second", "15 s for all of it"},
+		{"webhook/bounded.go", "silentFor = 500 * time.Millisecond", "one that has sent no request after half a second"},
+		{"webhook/gate.go", "maxBodies = 64", "64 bodies of at most 1 MiB in memory"},
 	} {
 		if !strings.Contains(strings.Join(strings.Fields(string(must(os.ReadFile(f.file)))), " "), f.code) {
 			t.Errorf("%s has no %q, which the README goes by: %q", f.file, f.code, f.says)
