@@ -123,6 +123,12 @@ func (p *person) canReadEverything() {
 				if len(wide) != 0 {
 					p.t.Errorf("%s: goes out of the screen: %q", where, wide)
 				}
+				b.script(&wide, `const lines = (e) => { const r = document.createRange(); r.selectNodeContents(e); return r.getBoundingClientRect().height / parseFloat(getComputedStyle(e).lineHeight) }
+					return [...document.querySelectorAll("section button, section input:not([type=hidden])")].filter((e) => lines(e) > 1.5 ||
+						e.getBoundingClientRect().right > e.closest("section").getBoundingClientRect().right - 8).map((e) => e.outerHTML.slice(0, 100))`)
+				if len(wide) != 0 {
+					p.t.Errorf("%s: a button is broken or goes out of its card: %q", where, wide)
+				}
 				var faint []string
 				b.script(&faint, contrast)
 				if len(faint) != 0 {

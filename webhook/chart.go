@@ -54,7 +54,7 @@ func newChart(hours []PageHour, which string) chart {
 
 func chartWords(which string, good, bad int) string {
 	if which == "changes" {
-		return count(good, "change", "changes")
+		return count(good, "change", "changes") + " found in incident.io"
 	}
 	return fmt.Sprintf("%d delivered, %s", good, count(bad, "failed attempt", "failed attempts"))
 }
