@@ -5,9 +5,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -239,6 +242,52 @@ func TestLongPollOutlastsTheServersReadTimeout(t *testing.T) {
 	status, _, body := do(t, client(t), http.MethodGet, "http://"+addr+"/v1/inbox?wait=300ms", nil, nil)
 	if status != 200 || strings.TrimSpace(body) != `{"changes":[]}` {
 		t.Errorf("got %d %q", status, body)
+	}
+}
+
+// Readers who ask for all that they can get, over and over, and never read the answers fill their own connections only.
+func TestReadersWhoNeverReadHoldNobodyUp(t *testing.T) {
+	t.Parallel()
+	f := newFake()
+	for range 500 {
+		f.tell(strings.Repeat("x", 1000))
+	}
+	var answered atomic.Int64
+	inner := f.local().Handler()
+	addr := serve(t, &webhook.Server{Name: "local", Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		inner.ServeHTTP(w, r)
+		answered.Add(1)
+	})})
+	greedy := strings.Repeat("GET /v1/inbox?limit=500&wait=30s HTTP/1.1\r\nHost: "+addr+"\r\n\r\n", 50)
+	for range 100 {
+		conn := dial(t, addr)
+		if err := conn.(*net.TCPConn).SetReadBuffer(1 << 10); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(conn, greedy); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Until all of them are stuck: no answer gets further for a while.
+	for before := int64(-1); before < 100 || answered.Load() > before; {
+		before = answered.Load()
+		<-time.After(200 * time.Millisecond)
+	}
+	if n := answered.Load(); n >= 100*50 {
+		t.Fatalf("nobody is stuck: %d answers were taken in", n)
+	}
+	honest := client(t)
+	for i := range 20 {
+		if status, _, body := do(t, honest, http.MethodGet, "http://"+addr+"/v1/inbox?limit=1&wait=30s", nil, nil); status != 200 || !strings.Contains(body, "xxx") {
+			t.Fatalf("an honest reader: got %d %q", status, body)
+		}
+		if status, _, body := do(t, honest, http.MethodPost, fmt.Sprint("http://", addr, "/v1/inbox/", i+1, "/ack"), nil, nil); status != 200 {
+			t.Fatalf("an ack: got %d %q", status, body)
+		}
+		event := fmt.Sprintf(`{"id":"e%d","type":"incident.updated","incident":{"id":"TIG-1"}}`, i)
+		if status, _, body := do(t, honest, http.MethodPost, "http://"+addr+"/v1/events", nil, strings.NewReader(event)); status != 202 {
+			t.Fatalf("an event: got %d %q", status, body)
+		}
 	}
 }
 
