@@ -42,6 +42,9 @@ func TestADamagedDatabaseStopsTheAgentUntilItIsMended(t *testing.T) {
 	r.start()
 	r.event(`{"id":"e1","type":"incident.created","incident":{"id":"TIG-1","title":"First","severity":"critical"}}`)
 	r.settled()
+	r.eventually("the webhooks of that have ended, so that none is looked at after the restart", func() bool {
+		return len(r.query("SELECT id FROM webhook WHERE state = 'done'")) > 0 && len(r.query("SELECT id FROM webhook WHERE state = 'pending'")) == 0
+	})
 	away, err := r.sim.Break(simulator.Fault{Method: "POST", Path: "/v2/**", Kind: simulator.StatusCode, Status: http.StatusServiceUnavailable})
 	if err != nil {
 		t.Fatal(err)

@@ -43,7 +43,8 @@ func TestREADMEQueriesAnswer(t *testing.T) {
 					continue
 				}
 				queries++
-				n, err := count(db, strings.ReplaceAll(statement, "INC-123", "INC-1"))
+				// A thousand events show as well as a million that the statement is right.
+				n, err := count(db, strings.NewReplacer("INC-123", "INC-1", "i < 1000000", "i < 1000").Replace(statement))
 				if err != nil {
 					t.Errorf("README.md:%d: %v\n%s", b.line, err, statement)
 				}
