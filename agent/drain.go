@@ -35,6 +35,7 @@ type lane struct {
 	due      time.Time
 	busy     bool
 	stale    bool      // the table changed while a worker had the lane
+	tended   bool      // somebody changed its rows by hand meanwhile
 	scope    string    // smaller rate limit that it waited for last
 	tries    int       // failures in a row that charge nothing, for the backoff
 	lastTry  time.Time // end of the last attempt by this process
@@ -179,7 +180,7 @@ func (d *drainer) touch(ctx context.Context, key string, grew bool) error {
 	l := d.lanes[key]
 	busy := l != nil && l.busy
 	if busy {
-		l.stale = true
+		l.stale, l.tended = true, l.tended || !grew
 	}
 	d.mu.Unlock()
 	if busy || grew && l != nil {
@@ -321,7 +322,7 @@ func (d *drainer) dispatch(ctx, inFlight context.Context, workers *sync.WaitGrou
 			continue
 		}
 		heap.Pop(&d.ready)
-		l.heap, l.busy, l.stale = nil, true, false
+		l.heap, l.busy, l.stale, l.tended = nil, true, false, false
 		d.lastMoved = now
 		d.workers++
 		workers.Go(func() { d.work(ctx, inFlight, l) })
@@ -368,7 +369,7 @@ func (d *drainer) work(ctx, inFlight context.Context, l *lane) {
 		if again {
 			if okNow, _ := d.a.up.usable(); okNow && d.a.up.room(scopeKey, l.priority <= priorityUrgent, time.Now()) == 0 {
 				d.removeLocked(l)
-				l.busy, l.stale = true, false
+				l.busy, l.stale, l.tended = true, false, false
 				d.lastMoved = time.Now()
 				d.mu.Unlock()
 				continue
@@ -389,10 +390,14 @@ func (d *drainer) work(ctx, inFlight context.Context, l *lane) {
 	}
 }
 
-// mayFollow says whether a worker that has had a lane since then may go on with its next event, of the given priority.
-func (d *drainer) mayFollow(priority int, since time.Time) bool {
+// mayFollow says whether a worker that has had a lane since then may go on with its next event, of the given priority,
+// without a look at the table.
+func (d *drainer) mayFollow(l *lane, priority int, since time.Time) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if l.tended {
+		return false
+	}
 	if d.ready.Len() == 0 {
 		return true
 	}

@@ -96,7 +96,7 @@ func (d *delivery) follower(ctx context.Context, link *store.Link) (f follower, 
 	}
 	priority := a.priority(head)
 	n.urgent = priority <= priorityUrgent
-	if !a.drain.mayFollow(priority, d.since) {
+	if !a.drain.mayFollow(d.lane, priority, d.since) {
 		return f, false, nil
 	}
 	in, err := n.gather(ctx, nil)
@@ -151,7 +151,7 @@ func (d *delivery) behind(ctx context.Context) (store.Queued, bool, error) {
 func (d *delivery) goesOn() bool {
 	a := d.a
 	return len(d.next) > 0 && !d.stopping() && !a.cfg.Load().DryRun && !a.locks.contended(d.link.IncidentID) &&
-		a.drain.mayFollow(d.lane.priority, time.Now())
+		a.drain.mayFollow(d.lane, d.lane.priority, time.Now())
 }
 
 // sendNext sends the note that follows, in this one's place.
