@@ -202,26 +202,27 @@ func (d *delivery) writeDown(ctx context.Context, freeze []store.Commit) error {
 	if all[len(all)-1].Incident, err = incidentRow(last.incident, last.state); err != nil {
 		return err
 	}
+	written := d.ended
 	_, err = d.a.st.Commit(ctx, append(all, freeze...)...)
 	if err != nil && len(all)+len(freeze) > 1 {
 		// Somebody may have changed one of these events by hand: each for itself, and what follows goes the whole way.
-		d.next, err = nil, nil
+		written, d.next, err = nil, nil, nil
 		for _, e := range d.ended {
 			failed := d.endAlone(ctx, e)
-			if err == nil {
+			if failed == nil {
+				written = append(written, e)
+			} else if err == nil {
 				err = failed
 			}
 		}
+	} else if err != nil {
+		written, d.next = nil, nil
 	}
-	if err != nil {
-		d.next, d.ended = nil, nil
-		return err
-	}
-	for _, e := range d.ended {
+	for _, e := range written {
 		d.a.m.finished(e.eventType, "done", time.Since(e.created))
 	}
 	d.ended = nil
-	return nil
+	return err
 }
 
 func (d *delivery) endAlone(ctx context.Context, e ended) (err error) {

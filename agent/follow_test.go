@@ -191,6 +191,27 @@ func TestANoteThatAPersonDiscardsMeanwhileIsNotSentAndCostsNoOther(t *testing.T)
 	is(t, "timeline items", len(w.only().Timeline), 11)
 }
 
+func TestANoteThatAPersonDiscardsWhileItIsSentCostsNoOther(t *testing.T) {
+	t.Parallel()
+	list := notes(12)
+	w, _ := listening(t, func(w *world, n int, _ string) {
+		if n == 4 {
+			must(w.a.st.DiscardEvents(w.ctx, "no longer wanted", w.outbox(list[3]).ID))(w)
+		}
+	})
+	w.post(list...)
+	for i, e := range list {
+		if i == 3 {
+			w.ends(e, store.Skipped)
+			continue
+		}
+		w.ends(e, store.Done)
+	}
+	eventually(t, "the others to be counted", func() bool {
+		return w.metric(`events_total{state="done",type="investigation.step"}`) == "11"
+	})
+}
+
 func TestNoNoteOvertakesWhatIsNone(t *testing.T) {
 	t.Parallel()
 	list := notes(12)
