@@ -31,6 +31,14 @@ func (s *Store) Busy(begun chan<- struct{}, release <-chan struct{}) {
 	})
 }
 
+// PanicAlone panics in a member of a writer who is alone, in his goroutine.
+func (s *Store) PanicAlone() {
+	j := &job{why: "panicking", ctx: context.Background(), done: make(chan struct{}), run: func(*tx) error { panic("a bug") }}
+	for s.writer.mu.Lock(); !s.writer.commitAlone(j); s.writer.mu.Lock() {
+		s.writer.mu.Unlock()
+	}
+}
+
 // Queued tells how many writers wait.
 func (s *Store) Queued() int {
 	s.writer.mu.Lock()

@@ -143,16 +143,23 @@ func (w *writer) commitAlone(j *job) bool {
 		return false
 	}
 	w.mu.Unlock()
+	panicked := true
+	defer func() {
+		if panicked && w.c != nil {
+			w.rollback()
+		}
+		tend := w.batches >= checkpointLook
+		w.turn <- struct{}{} // also from a panic, which a handler of net/http survives
+		if tend {
+			w.poke()
+		}
+	}()
 	if err := w.ready(); err != nil {
 		finish([]*job{j}, err)
 	} else {
 		w.commit([]*job{j})
 	}
-	tend := w.batches >= checkpointLook
-	w.turn <- struct{}{}
-	if tend {
-		w.poke()
-	}
+	panicked = false
 	return true
 }
 

@@ -294,3 +294,22 @@ func TestManyWritersAtOnceLoseNothing(t *testing.T) {
 	wait.Wait()
 	ok(t, s.Check(ctx))
 }
+
+// A handler of net/http survives a panic, so whoever panics in its goroutine must not take the write connection along.
+func TestAPanicOfALoneWriterHoldsUpNobody(t *testing.T) {
+	t.Parallel()
+	s, _ := fresh(t)
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("nobody panicked")
+			}
+		}()
+		s.PanicAlone()
+	}()
+	within, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	if _, err := s.InsertEvents(within, [][]byte{event("a", "TIG-1")}); err != nil {
+		t.Fatal(err)
+	}
+}
