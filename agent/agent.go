@@ -135,6 +135,12 @@ func (a *Agent) Run(ctx context.Context) error {
 	start("housekeeping", a.keepLoop)
 	start("heartbeat", a.heartbeatLoop)
 	start("watchdog", a.watchdogLoop)
+	start("damage", func(ctx context.Context) error {
+		if err := a.st.LookThrough(ctx); err != nil && ctx.Err() == nil {
+			a.failing("look through the database", err)
+		}
+		return nil
+	})
 	start("last day", func(ctx context.Context) error {
 		if err := a.m.day.recall(ctx, a.st); err != nil && ctx.Err() == nil {
 			a.log.Info("the charts of the last day begin anew", "error", err)

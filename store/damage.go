@@ -25,8 +25,9 @@ import (
 // opens the file for writing reads all of it first; the owner takes the note away once the file is found whole, because
 // it was mended or replaced, or because the disk or the memory only erred for a moment.
 
-// checkWithin bounds the look at the whole file of each start. What lies beyond is found when it is read.
-const checkWithin = time.Second
+// checkAtOnce is up to how many bytes a file is looked through before it is opened; a start must not wait for a larger one
+// (464 MB take 0.75 s), which LookThrough looks through.
+const checkAtOnce = 8 << 20
 
 // damageNote is what is put behind the file's name for the note.
 const damageNote = ".damaged"
@@ -36,6 +37,7 @@ type health struct {
 	mu     sync.Mutex
 	lost   error // set once damage was found, or the file was moved; never taken back while it is open
 	opened bool  // before, whoever opens it is told
+	looked bool  // through all of it, at the start
 
 	file   fs.FileInfo  // as it was opened
 	lookAt atomic.Int64 // when it was last looked whether it is still there
@@ -137,14 +139,15 @@ func damagedError(path, what string) error {
 		" (README, A damaged database): %w", path, what, ErrDamaged)
 }
 
-// checkAtStart looks for damage before anything is written: at all of the file where an earlier look found some, else at
-// as much of it as can be read in a moment.
+// checkAtStart looks for damage before anything is written: at all of the file where an earlier look found some, or where
+// it is small.
 func (s *Store) checkAtStart(ctx context.Context) error {
 	_, err := os.Stat(s.o.Path + damageNote)
 	if noted := err == nil; noted {
 		if err := s.Check(ctx); err != nil {
 			return err
 		}
+		s.health.looked = true
 		if s.o.Owner {
 			if err := os.Remove(s.o.Path + damageNote); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return fmt.Errorf("taking away the note of damage: %w", err)
@@ -153,15 +156,24 @@ func (s *Store) checkAtStart(ctx context.Context) error {
 		}
 		return nil
 	}
-	if !s.o.Owner {
+	info, err := os.Stat(s.o.Path)
+	if err != nil {
+		return fmt.Errorf("looking at the database: %w", err)
+	}
+	if !s.o.Owner || info.Size() > checkAtOnce {
 		return nil
 	}
-	within, cancel := context.WithTimeout(ctx, checkWithin)
-	defer cancel()
-	if err := s.check(within, "quick_check"); err != nil && (within.Err() == nil || errors.Is(err, ErrDamaged)) {
-		return err
+	s.health.looked = true
+	return s.check(ctx, "quick_check")
+}
+
+// LookThrough looks through a file that was too large for a look at the start, beside whatever else goes on. What it finds
+// is what Damaged tells from then on.
+func (s *Store) LookThrough(ctx context.Context) error {
+	if s.health.looked {
+		return nil
 	}
-	return ctx.Err()
+	return s.check(ctx, "quick_check")
 }
 
 // Check reads the whole file and answers with what is wrong in it.

@@ -107,6 +107,28 @@ func TestADamagedFileIsRefusedByNameAndLeftAsItIs(t *testing.T) {
 	}
 }
 
+func TestALargeFileIsLookedThroughOnceItIsOpen(t *testing.T) {
+	t.Parallel()
+	o := withEvents(t, 1)
+	s := open(t, o)
+	for i := range 10 {
+		insert(t, s, fmt.Appendf(nil, `{"id":"large-%d","type":"incident.updated","incident":{"id":"TIG-1"},"x":"%s"}`, i, strings.Repeat("x", 1<<20)))
+	}
+	ok(t, s.LookThrough(ctx))
+	s.Close() // which moves the WAL into the file
+	spoil(t, o.Path, rootOf(t, o.Path, "inbox"))
+
+	s, err := store.Open(ctx, o)
+	if err != nil {
+		t.Fatal("a start waits for a look through a large file:", err)
+	}
+	defer s.Close()
+	wantDamaged(t, s.LookThrough(ctx), o.Path, "table inbox")
+	wantDamaged(t, s.Damaged(), o.Path, "table inbox")
+	_, err = s.InsertEvents(ctx, [][]byte{event("late", "TIG-1")})
+	wantDamaged(t, err, o.Path)
+}
+
 func TestDamageThatShowsWhileItRunsEndsAllWriting(t *testing.T) {
 	t.Parallel()
 	o := withEvents(t, 100)
