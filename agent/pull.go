@@ -378,7 +378,8 @@ func (i *inbound) wrote(incidentID string) {
 func (i *inbound) stillWriting(s subject, came time.Time) time.Duration {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if s.about != aboutIncident || time.Since(came) > quietAtMost {
+	waited := time.Since(came)
+	if s.about != aboutIncident || waited > quietAtMost || waited < 0 { // by a clock that was set back nobody can tell
 		return 0
 	}
 	return i.quietFor - time.Since(i.written[s.id])

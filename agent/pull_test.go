@@ -177,6 +177,9 @@ func TestWebhooksOfOurOwnRequestsAreSettledTogether(t *testing.T) {
 	if w.a.in.stillWriting(s, time.Now()) <= 0 || w.a.in.stillWriting(s, time.Now().Add(-quietAtMost-time.Second)) > 0 {
 		t.Error("a webhook waits for as long as requests follow, but no longer than quietAtMost")
 	}
+	if w.a.in.stillWriting(s, time.Now().Add(time.Hour)) > 0 {
+		t.Error("a webhook that came before the clock was set back waits")
+	}
 }
 
 func TestPrivateIncidents(t *testing.T) {
