@@ -144,7 +144,7 @@ func (e Effect) Found(a Agreed) map[string]string {
 	}
 	for _, r := range e.Roles {
 		u := holderOf(a.Roles, r.Role.ID)
-		found[fieldRole+r.Role.ID] = digest(strings.ToLower(cmp.Or(u.Email, u.ID)))
+		found[fieldRole+r.Role.ID] = digest(strings.ToLower(cmp.Or(u.ID, u.Email)))
 	}
 	for id := range e.Fields {
 		found["field:"+id] = digest(a.Fields[id]...)

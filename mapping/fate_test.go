@@ -44,6 +44,13 @@ func TestWhatBecameOfAnEditInDoubt(t *testing.T) {
 			}
 		}
 	}
+	// incident.io shows some people's email and not others'.
+	role := mapping.Effect{Roles: edit.Roles}
+	role.Was = role.Found(before)
+	shy := mapping.Remote{Roles: []mapping.Assignment{{Role: lead, User: mapping.User{ID: "user-lisa@example.com"}}}}
+	if got := mapping.FateOf(role, before, shy); got != mapping.EditCame {
+		t.Errorf("it came, and the email of who holds the role is not shown: got %v, want %v", got, mapping.EditCame)
+	}
 	old := edit
 	old.Was = nil // written down by a version that did not keep it
 	if got := mapping.FateOf(old, before, lost); got != mapping.EditLost {
