@@ -23,7 +23,7 @@ func (s *Store) Hours(ctx context.Context, from, until time.Time) ([]Hour, error
 		), counted AS (
 			SELECT finished_at AS at, 1 AS delivered, 0 AS failed, 0 AS changes FROM event WHERE state = 'done'
 			UNION ALL
-			SELECT coalesce(d.finished_at, d.started_at), 0, d.attempts - (d.state = 'done'), 0
+			SELECT coalesce(d.finished_at, d.started_at), 0, d.attempts - (d.state = 'done' OR d.state = 'open' AND d.error = ''), 0
 			FROM event e JOIN delivery d ON d.outbox_id = e.id
 			UNION ALL
 			SELECT created_at, 0, 0, 1 FROM inbox

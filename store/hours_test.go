@@ -18,12 +18,15 @@ func TestHoursCountWhatHappened(t *testing.T) {
 		`UPDATE outbox SET created_at = '2026-11-23T00:10:00.000Z' WHERE id > 1`,
 		`UPDATE outbox SET state = 'done', finished_at = '2026-11-23T0' || (id - 1) || ':30:00.000Z' WHERE id < 4`,
 		`UPDATE outbox SET state = 'skipped', reason = 'x', finished_at = '2026-11-23T02:00:00.000Z' WHERE id = 4`,
-		// Done at the third attempt, refused at the first, in doubt after two, and one that is from before the time.
+		// Done at the third attempt, refused at the first, in doubt after two, written down and perhaps never sent, and one that
+		// is from before the time.
 		`INSERT INTO delivery(outbox_id, step, state, attempts, started_at, finished_at, method, path, idempotency_key, request) VALUES
 			(2, 'a', 'done', 3, '2026-11-23T01:00:00.000Z', '2026-11-23T01:30:00.000Z', 'POST', '/', 'k1', '{}'),
 			(3, 'a', 'refused', 1, '2026-11-23T01:59:00.000Z', '2026-11-23T02:00:00.000Z', 'POST', '/', 'k2', '{}'),
 			(5, 'a', 'open', 2, '2026-11-23T02:10:00.000Z', NULL, 'POST', '/', 'k3', '{}'),
+			(5, 'b', 'open', 1, '2026-11-23T02:10:00.000Z', NULL, 'POST', '/', 'k5', '{}'),
 			(1, 'a', 'done', 9, '2026-11-23T01:00:00.000Z', '2026-11-23T01:00:00.000Z', 'POST', '/', 'k4', '{}')`,
+		`UPDATE delivery SET error = '503' WHERE idempotency_key = 'k3'`,
 		`INSERT INTO inbox(key, type, payload, source, created_at) VALUES
 			('a', 'incident.resolved', '{}', 'sweep', '2026-11-22T23:59:59.999Z'),
 			('b', 'incident.resolved', '{}', 'webhook', '2026-11-23T01:59:59.999Z'),
