@@ -211,7 +211,11 @@ func (s *Store) Event(ctx context.Context, id int64) (e Event, err error) {
 	return e, err
 }
 
-// Ahead reads the lane's unfinished events behind the row `after`, oldest first, those set aside left out.
+// aheadBytes is the longest payload that is read ahead: what lies behind a lane's head is not to fill the memory.
+const aheadBytes = 64 << 10
+
+// Ahead reads the lane's unfinished events behind the row `after`, oldest first, those set aside left out. One that is
+// longer than aheadBytes comes without its payload, and not as fresh.
 func (s *Store) Ahead(ctx context.Context, of string, after int64, limit int) ([]Queued, error) {
 	incident, id := splitLane(of)
 	if id != 0 {
@@ -220,9 +224,9 @@ func (s *Store) Ahead(ctx context.Context, of string, after int64, limit int) ([
 	fields := func(q *Queued) []any {
 		return []any{&q.ID, dbText[[]byte]{&q.Payload}, &q.EventID, &q.Type, &q.State, dbTime{&q.CreatedAt}, dbTime{&q.NextAttempt}, &q.Fresh}
 	}
-	return all(ctx, s, "reading the events ahead", fields, `SELECT id, payload, event_id, event_type, state, created_at, next_attempt_at,
-			attempts = 0 AND first_attempt_at IS NULL AND merged = 0 AND NOT EXISTS (SELECT 1 FROM delivery WHERE outbox_id = outbox.id)
-		FROM outbox WHERE incident_key = ? AND id > ? AND state IN ('pending', 'dead') AND parked = 0 ORDER BY id LIMIT ?`, incident, after, limit)
+	return all(ctx, s, "reading the events ahead", fields, `SELECT id, iif(octet_length(payload) <= ?4, payload, ''), event_id, event_type, state, created_at, next_attempt_at,
+			octet_length(payload) <= ?4 AND attempts = 0 AND first_attempt_at IS NULL AND merged = 0 AND NOT EXISTS (SELECT 1 FROM delivery WHERE outbox_id = outbox.id)
+		FROM outbox WHERE incident_key = ?1 AND id > ?2 AND state IN ('pending', 'dead') AND parked = 0 ORDER BY id LIMIT ?3`, incident, after, limit, aheadBytes)
 }
 
 // Waiting reads the lane's pending events behind the row `after`, oldest first, those set aside included.

@@ -260,6 +260,19 @@ func TestChangedWakesWhoeverWaits(t *testing.T) {
 }
 
 // What came while the clock was ahead does not wait until that time has come.
+func TestWhatIsLongIsNotReadAhead(t *testing.T) {
+	t.Parallel()
+	s, _ := fresh(t)
+	long := []byte(`{"id":"b","type":"incident.updated","incident":{"id":"TIG-1","title":"` + strings.Repeat("x", 1<<20) + `"}}`)
+	ids := insert(t, s, event("a", "TIG-1"), event("a2", "TIG-1"), long, event("c", "TIG-1"))
+	got := must[[]store.Queued](t)(s.Ahead(ctx, "TIG-1", ids[0], 16))
+	var have []string
+	for _, q := range got {
+		have = append(have, fmt.Sprint(q.EventID, " ", q.Fresh, " ", len(q.Payload) > 0))
+	}
+	equal(t, "ahead", strings.Join(have, ", "), "a2 true true, b false false, c true true")
+}
+
 func TestWhatCameWhileTheClockWasAheadIsDue(t *testing.T) {
 	t.Parallel()
 	s, db := fresh(t)

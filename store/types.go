@@ -109,7 +109,7 @@ type Queued struct {
 	State       string // Pending or Dead
 	CreatedAt   time.Time
 	NextAttempt time.Time
-	Fresh       bool // never tried, nothing of it in the ledger, and not added up yet
+	Fresh       bool // never tried, nothing of it in the ledger, not added up yet, and its payload is here
 }
 
 // Link ties a TigerOps incident to an incident.io incident.
