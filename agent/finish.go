@@ -78,36 +78,44 @@ func (d *delivery) endParked(ctx context.Context, c *store.Commit) error {
 	if d.event.Type != mapping.IncidentResolved || d.link != nil || d.ev.IncidentKey == "" {
 		return nil
 	}
-	waiting, err := d.a.st.Waiting(ctx, d.ev.Lane, 0, foldAtMost)
-	if err != nil {
-		return fmt.Errorf("read what was set aside: %w", err)
-	}
-	state := d.before
-	var parked []int64
-	for _, p := range waiting {
-		if p.ID >= d.ev.ID || !p.Parked {
+	state, some := d.before, false
+	for after, more := int64(0), true; more; {
+		waiting, err := d.a.st.Waiting(ctx, d.ev.Lane, after, foldAtMost)
+		if err != nil {
+			return fmt.Errorf("read what was set aside: %w", err)
+		}
+		var parked []int64
+		for _, p := range waiting {
+			after = p.ID
+			if p.ID >= d.ev.ID || !p.Parked {
+				continue
+			}
+			if e, faults := mapping.ParseEvent(p.Payload, p.EventID); len(faults) == 0 {
+				state = state.Apply(e)
+			}
+			parked = append(parked, p.ID)
+		}
+		more = len(waiting) == foldAtMost && after < d.ev.ID
+		if len(parked) == 0 {
 			continue
 		}
-		if e, faults := mapping.ParseEvent(p.Payload, p.EventID); len(faults) == 0 {
-			state = state.Apply(e)
+		some, d.state = true, state
+		first := store.Commit{Why: "add up what was set aside"}
+		if first.Incident, err = d.stateOf(); err != nil {
+			return err
 		}
-		parked = append(parked, p.ID)
+		if _, err := d.a.st.Commit(ctx, first); err != nil {
+			return fmt.Errorf("add up what was set aside: %w", err)
+		}
+		if _, err := d.a.st.DiscardEvents(ctx, "no incident was tied by the time the alert was resolved", parked...); err != nil {
+			return fmt.Errorf("end what was set aside: %w", err)
+		}
 	}
-	if len(parked) == 0 {
+	if !some {
 		return nil
 	}
-	d.state = state
-	first := store.Commit{Why: "add up what was set aside"}
-	if first.Incident, err = d.stateOf(); err != nil {
-		return err
-	}
-	if _, err := d.a.st.Commit(ctx, first); err != nil {
-		return fmt.Errorf("add up what was set aside: %w", err)
-	}
-	if _, err := d.a.st.DiscardEvents(ctx, "no incident was tied by the time the alert was resolved", parked...); err != nil {
-		return fmt.Errorf("end what was set aside: %w", err)
-	}
 	d.state = state.Apply(d.event)
+	var err error
 	c.Incident, err = d.stateOf()
 	return err
 }

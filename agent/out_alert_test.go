@@ -305,6 +305,17 @@ func TestOut4AlertsOnlyWithoutAutoDeclare(t *testing.T) {
 		is(t, "incidents", len(w.sim.Snapshot().Incidents), 0)
 		is(t, "alert", w.sim.Snapshot().Alerts[0].Status, "resolved")
 	})
+	t.Run("skipped then, however many they are", func(t *testing.T) {
+		t.Parallel()
+		w := newRunning(t, worldOptions{config: alertsOnly})
+		list := append([]m{created(nil)}, notes(foldAtMost+100)...)
+		w.post(list...)
+		w.parked(list[len(list)-1])
+		end := event(mapping.IncidentResolved)
+		w.says(end)
+		is(t, "still set aside", must(w.a.st.Status(w.ctx))(w).Parked, 0)
+		is(t, "skipped", len(must(w.a.st.Outbox(w.ctx, store.OutboxQuery{State: store.Skipped, Limit: 5000}))(w)), len(list))
+	})
 	t.Run("a route that is quick is found as well", func(t *testing.T) {
 		t.Parallel()
 		w := newRunning(t, worldOptions{sim: func(o *simulator.Options) { o.AlertRoute = &simulator.AlertRoute{} }, config: alertsOnly})
