@@ -213,7 +213,8 @@ func (d *drainer) refresh(ctx context.Context, cursor store.Cursor) (store.Curso
 	}
 }
 
-// reload reads one lane's head from the table.
+// reload reads one lane's head from the table. Only run does, so that no older reading overtakes a newer one; a worker reads
+// the head of its own lane.
 func (d *drainer) reload(ctx context.Context, key string) error {
 	h, ok, err := d.a.st.Head(ctx, key)
 	if err != nil {
@@ -341,8 +342,16 @@ func (d *drainer) work(ctx, inFlight context.Context, l *lane) {
 	key := l.head.Lane
 	for {
 		v := d.a.deliver(ctx, inFlight, l)
-		h, ok, err := d.a.st.Head(inFlight, key)
+		var h store.Head
+		var ok bool
+		var err error
 		d.mu.Lock()
+		for l.stale = true; l.stale && err == nil; { // again if the table changed while it was read
+			l.stale = false
+			d.mu.Unlock()
+			h, ok, err = d.a.st.Head(inFlight, key)
+			d.mu.Lock()
+		}
 		l.lastTry = time.Now()
 		if err != nil {
 			// The table can't be read: try again in a while, from what memory holds.
@@ -369,7 +378,7 @@ func (d *drainer) work(ctx, inFlight context.Context, l *lane) {
 		if again {
 			if okNow, _ := d.a.up.usable(); okNow && d.a.up.room(scopeKey, l.priority <= priorityUrgent, time.Now()) == 0 {
 				d.removeLocked(l)
-				l.busy, l.stale, l.tended = true, false, false
+				l.busy, l.tended = true, false
 				d.lastMoved = time.Now()
 				d.mu.Unlock()
 				continue
@@ -378,14 +387,7 @@ func (d *drainer) work(ctx, inFlight context.Context, l *lane) {
 		if ok {
 			d.placeLocked(l, time.Now())
 		}
-		stale := l.stale
-		l.stale = false
 		d.mu.Unlock()
-		if stale {
-			if err := d.reload(inFlight, key); err != nil {
-				d.a.failing("read the head of a lane", err)
-			}
-		}
 		return
 	}
 }
