@@ -245,11 +245,12 @@ func TestADryRunThatBeginsMeanwhileSendsNoFurtherNote(t *testing.T) {
 	})
 	w.post(list...)
 	for i, e := range list {
-		if i < 3 {
+		switch {
+		case i < 2:
 			w.ends(e, store.Done)
-			continue
+		case i > 2: // the one under way ends as it may: done, or with nothing left to do
+			holds(t, "reason", w.ends(e, store.Skipped).Reason, "dry run")
 		}
-		holds(t, "reason", w.ends(e, store.Skipped).Reason, "dry run")
 	}
 	is(t, "sent", len(l.heard), 3)
 }
