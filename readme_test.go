@@ -271,6 +271,7 @@ func TestREADMEFiguresAreTheCodes(t *testing.T) {
 		{"packaging/litestream.yml", "sync-interval: 500ms", "at most 1 s and the time of an upload"},
 		{"store/keep.go", "litestreamPages = 128 << 10", "until the WAL has grown to half a GiB"},
 		{"store/damage.go", "checkAtOnce = 8 << 20", "looks through a file of up to 8 MiB"},
+		{"store/damage.go", "checkWithin = time.Second", "at a larger one right after, for a second"},
 		{"agent/pull.go", "quietFor = 500 * time.Millisecond", "once it has paused for half a second"},
 		{"agent/pull.go", "quietAtMost = 2 * time.Second", "at most 2 s later: one look settles all that wait"},
 		{"agent/pull.go", "pullFlood = 16", "after a turn over 16 or more"},

@@ -25,9 +25,12 @@ import (
 // opens the file for writing reads all of it first; the owner takes the note away once the file is found whole, because
 // it was mended or replaced, or because the disk or the memory only erred for a moment.
 
-// checkAtOnce is up to how many bytes a file is looked through before it is opened; a start must not wait for a larger one
-// (464 MB take 0.75 s), which LookThrough looks through.
-const checkAtOnce = 8 << 20
+// checkAtOnce is up to how many bytes a file is looked through before it is opened: a start must not wait for a larger one.
+// checkWithin bounds LookThrough, which looks at that (464 MB take 0.75 s). What lies beyond is found when it is read.
+const (
+	checkAtOnce = 8 << 20
+	checkWithin = time.Second
+)
 
 // damageNote is what is put behind the file's name for the note.
 const damageNote = ".damaged"
@@ -167,13 +170,18 @@ func (s *Store) checkAtStart(ctx context.Context) error {
 	return s.check(ctx, "quick_check")
 }
 
-// LookThrough looks through a file that was too large for a look at the start, beside whatever else goes on. What it finds
-// is what Damaged tells from then on.
+// LookThrough looks at a file that was too large for a look at the start, for checkWithin, beside whatever else goes on. What
+// it finds is what Damaged tells from then on.
 func (s *Store) LookThrough(ctx context.Context) error {
 	if s.health.looked {
 		return nil
 	}
-	return s.check(ctx, "quick_check")
+	within, cancel := context.WithTimeout(ctx, checkWithin)
+	defer cancel()
+	if err := s.check(within, "quick_check"); err != nil && (within.Err() == nil || errors.Is(err, ErrDamaged)) {
+		return err
+	}
+	return ctx.Err()
 }
 
 // Check reads the whole file and answers with what is wrong in it.
