@@ -37,8 +37,8 @@ func (d *hours) recall(ctx context.Context, st *store.Store) error {
 	d.mu.Lock()
 	since := d.since
 	d.mu.Unlock()
-	known, err := st.Hours(ctx, since.Add(-time.Duration(len(d.ring))*time.Hour), since)
-	if err != nil {
+	known, counted, err := st.Hours(ctx, since.Add(-time.Duration(len(d.ring))*time.Hour), since)
+	if err != nil || !counted {
 		return err
 	}
 	d.mu.Lock()

@@ -38,9 +38,9 @@ func TestHoursCountWhatHappened(t *testing.T) {
 		}
 	}
 	midnight := time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)
-	got, err := s.Hours(ctx, midnight, midnight.Add(4*time.Hour))
-	if err != nil {
-		t.Fatal(err)
+	got, counted, err := s.Hours(ctx, midnight, midnight.Add(4*time.Hour))
+	if err != nil || !counted {
+		t.Fatal(counted, err)
 	}
 	want := []store.Hour{
 		{Start: midnight.Add(time.Hour), Delivered: 1, Failed: 2, Changes: 1},
@@ -53,5 +53,12 @@ func TestHoursCountWhatHappened(t *testing.T) {
 		if got[i] != want[i] {
 			t.Errorf("got %+v, want %+v", got[i], want[i])
 		}
+	}
+	exec(t, db, `INSERT INTO outbox(id, payload) VALUES (100005, '{"id":"last","type":"slo.breached"}')`) // the 100,000th after one of that time
+	if _, counted, err := s.Hours(ctx, midnight, midnight.Add(4*time.Hour)); counted || err != nil {
+		t.Errorf("too many to count: got %v, %v", counted, err)
+	}
+	if _, counted, err := s.Hours(ctx, midnight.Add(time.Hour), midnight.Add(4*time.Hour)); !counted || err != nil {
+		t.Errorf("that many, but most of them earlier: got %v, %v", counted, err)
 	}
 }
