@@ -208,6 +208,12 @@ func declaredForAnother(i incidentio.Incident, links []store.Link, tigeropsID st
 
 // take ties the event's incident to one that is there already.
 func (d *delivery) take(ctx context.Context, incidentID, origin string) (taken bool, v verdict, wait bool, err error) {
+	unlock, ok := d.a.locks.tryLock(incidentID)
+	if !ok {
+		v, _, err = d.waitFor(ctx, "waiting for another hand on the incident to take")
+		return false, v, true, err
+	}
+	defer unlock()
 	r, err := d.a.tieTo(ctx, d.ev.IncidentKey, incidentID, origin, "delivery", d.state)
 	if err != nil {
 		return false, verdict{}, true, err
@@ -248,6 +254,11 @@ func (a *Agent) tie(ctx context.Context, tigeropsID, incidentID, origin, source 
 			return fmt.Errorf("read incident %s: %w", tigeropsID, err)
 		}
 	}
+	unlockIncident, err := a.locks.lock(ctx, incidentID)
+	if err != nil {
+		return err
+	}
+	defer unlockIncident()
 	r, err := a.tieTo(ctx, tigeropsID, incidentID, origin, source, s)
 	if err == nil && r.Class != incidentio.Done {
 		err = fmt.Errorf("tie %s: %w", tigeropsID, r)
@@ -255,8 +266,8 @@ func (a *Agent) tie(ctx context.Context, tigeropsID, incidentID, origin, source 
 	return err
 }
 
-// tieTo writes the tie, its row for TigerOps, and makes what was set aside for it due. The caller holds the lock of
-// the TigerOps incident.
+// tieTo writes the tie, its row for TigerOps, and makes what was set aside for it due. The caller holds the locks of both:
+// what another hand changes between the look and the tie would be taken for a person's change.
 func (a *Agent) tieTo(ctx context.Context, tigeropsID, incidentID, origin, source string, s mapping.State) (incidentio.Result, error) {
 	var found incidentio.Incident
 	r := a.call(ctx, true, func(ctx context.Context) incidentio.Result {

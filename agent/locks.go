@@ -46,6 +46,26 @@ func (l *keyedLocks) lock(ctx context.Context, key string) (unlock func(), err e
 	}
 }
 
+// tryLock is lock for one who must not wait, since he holds another key: false where somebody has the key.
+func (l *keyedLocks) tryLock(key string) (unlock func(), ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.held[key] != nil {
+		return nil, false
+	}
+	k := &keyedLock{slot: make(chan struct{}, 1), refs: 1}
+	k.slot <- struct{}{}
+	l.held[key] = k
+	return func() {
+		<-k.slot
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if k.refs--; k.refs == 0 {
+			delete(l.held, key)
+		}
+	}, true
+}
+
 // contended says whether anybody waits for a key that the caller holds.
 func (l *keyedLocks) contended(key string) bool {
 	l.mu.Lock()
