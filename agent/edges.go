@@ -181,13 +181,12 @@ func (e *edges) hookDoor() *webhook.Receiver {
 func (e *edges) localDoor() *webhook.Local {
 	a := e.a
 	return &webhook.Local{
-		Secret:   func() string { return a.cfg.Load().TigerOpsSecret.Reveal() },
-		Split:    mapping.SplitBatch,
-		Validate: validate,
-		IsTest:   mapping.IsTest,
-		Store:    e.store,
-		Inbox:    e.inbox,
-		Changed:  func() <-chan struct{} { return a.st.Changed(store.TopicInbox) },
+		Secret:  func() string { return a.cfg.Load().TigerOpsSecret.Reveal() },
+		Split:   mapping.SplitBatch,
+		Check:   check,
+		Store:   e.store,
+		Inbox:   e.inbox,
+		Changed: func() <-chan struct{} { return a.st.Changed(store.TopicInbox) },
 		Ack: func(ctx context.Context, id int64) error {
 			_, err := a.st.AckInbox(ctx, id)
 			a.wrote(err)
@@ -221,12 +220,12 @@ func (e *edges) localDoor() *webhook.Local {
 	}
 }
 
-func validate(payload []byte) []webhook.FieldError {
-	var out []webhook.FieldError
-	for _, f := range mapping.Validate(payload) {
-		out = append(out, webhook.FieldError{Index: f.Index, Field: f.Field, Message: f.Message})
+func check(event json.RawMessage) (test bool, faults []webhook.FieldError) {
+	test, found := mapping.Check(event)
+	for _, f := range found {
+		faults = append(faults, webhook.FieldError{Index: f.Index, Field: f.Field, Message: f.Message})
 	}
-	return out
+	return test, faults
 }
 
 // store makes events durable.

@@ -43,11 +43,12 @@ func ParseEvents(body []byte) (Batch, []EventFault, error) {
 			line += bytes.Count(rest[:at], []byte("\n"))
 			rest = rest[at:]
 		}
-		for _, f := range mapping.Validate(payload) {
+		test, found := mapping.Check(payload)
+		for _, f := range found {
 			f.Index = i
 			faults = append(faults, EventFault{Line: line, FieldError: f})
 		}
-		if mapping.IsTest(payload) {
+		if test {
 			b.Tests++
 		} else {
 			b.Payloads, b.Lines = append(b.Payloads, payload), append(b.Lines, line)

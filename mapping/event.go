@@ -37,20 +37,24 @@ func (e FieldError) Error() string {
 
 // Validate says why a payload is refused at the door (contract section 3); none: it is taken. A test POST is taken.
 func Validate(payload []byte) []FieldError {
-	ev, errs := ParseEvent(payload, "")
-	if len(errs) == 0 && ev.Type != TestEvent && ev.ID == "" && ev.Timestamp.IsZero() {
-		errs = append(errs, FieldError{Field: "id", Message: "is required where there is no timestamp: one of the two tells an event from its repeat"})
+	if fault := unreadable(payload); fault != "" {
+		return []FieldError{{Message: fault}}
 	}
+	_, errs := Check(payload)
 	return errs
 }
 
-// IsTest says whether a payload is a test POST: an empty object or an event of type test.
-func IsTest(payload []byte) bool {
-	o, errs := open(payload)
+// Check is Validate for an event that SplitBatch gave, whose JSON is not looked through once more. It also tells a test
+// POST: an empty object or an event of type test.
+func Check(event json.RawMessage) (test bool, errs []FieldError) {
+	ev, errs := parse(event, "")
 	if len(errs) > 0 {
-		return false
+		return false, errs
 	}
-	return len(o.members) == 0 || typeOf(o) == TestEvent
+	if ev.Type != TestEvent && ev.ID == "" && ev.Timestamp.IsZero() {
+		errs = append(errs, FieldError{Field: "id", Message: "is required where there is no timestamp: one of the two tells an event from its repeat"})
+	}
+	return ev.Type == TestEvent, errs
 }
 
 // plainID is an event id that people can read and that needs no escaping anywhere.
@@ -70,12 +74,24 @@ func Reference(eventID string) string {
 // could be read all the same. Members that are not known are passed over, and so is all but id, type and timestamp
 // of an event whose type is not known.
 func ParseEvent(payload []byte, eventID string) (Event, []FieldError) {
+	if fault := unreadable(payload); fault != "" {
+		return Event{ID: eventID, Raw: payload}, []FieldError{{Message: fault}}
+	}
+	return parse(payload, eventID)
+}
+
+// parse is ParseEvent for valid JSON.
+func parse(payload []byte, eventID string) (Event, []FieldError) {
 	ev := Event{ID: eventID, Raw: payload}
-	o, errs := open(payload)
-	if len(errs) > 0 {
+	raw := bytes.TrimSpace(payload)
+	if raw[0] != '{' {
+		return ev, []FieldError{{Message: "must be a JSON object, not " + kindOf(raw)}}
+	}
+	var errs []FieldError
+	o := object{errs: &errs}
+	if o.read(raw); len(errs) > 0 {
 		return ev, errs
 	}
-	o.errs = &errs
 	if id := o.id("id"); ev.ID == "" {
 		ev.ID = id
 	}
@@ -107,25 +123,17 @@ func ParseEvent(payload []byte, eventID string) (Event, []FieldError) {
 	return ev, errs
 }
 
-// open checks what every payload must be, and takes its outermost object apart.
-func open(payload []byte) (object, []FieldError) {
-	whole := func(message string) (object, []FieldError) { return object{}, []FieldError{{Message: message}} }
+// unreadable says why a payload is not even JSON that a reader may be given; empty: it is.
+func unreadable(payload []byte) string {
 	switch {
 	case !utf8.Valid(payload):
-		return whole("is not UTF-8")
+		return "is not UTF-8"
 	case depthOf(payload) > maxDepth:
-		return whole("nests too deep")
+		return "nests too deep"
 	case !json.Valid(payload):
-		return whole("is not JSON")
+		return "is not JSON"
 	}
-	payload = bytes.TrimSpace(payload)
-	if payload[0] != '{' {
-		return whole("must be a JSON object, not " + kindOf(payload))
-	}
-	var errs []FieldError
-	o := object{errs: &errs}
-	o.read(payload)
-	return o, errs
+	return ""
 }
 
 // typeOf is the event's type: type, or event in the flat form. Empty where it is no text.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -236,17 +237,18 @@ func TestValidateTellsAllFaultsUpToABound(t *testing.T) {
 	}
 }
 
-func TestIsTest(t *testing.T) {
+func TestCheckTellsATest(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]bool{
 		`{}`: true, " {\n} ": true, `{"type":"test"}`: true, `{"event":"test","x":1}`: true,
-		`{"type":"incident.created"}`: false, `[]`: false, ``: false, `{"x":1}`: false, `"test"`: false,
+		`{"type":"incident.created"}`: false, `[]`: false, `{"x":1}`: false, `"test"`: false, `{"type":"test","type":"test"}`: false,
 	} {
-		if got := mapping.IsTest([]byte(in)); got != want {
-			t.Errorf("IsTest(%s) = %v, want %v", in, got, want)
+		got, faults := mapping.Check([]byte(in))
+		if got != want {
+			t.Errorf("Check(%s) tells a test: %v, want %v", in, got, want)
 		}
-		if want && mapping.Validate([]byte(in)) != nil {
-			t.Errorf("%s is refused", in)
+		if want != (len(faults) == 0) || len(faults) != len(mapping.Validate([]byte(in))) {
+			t.Errorf("%s: %v at the door, %v by Validate", in, faults, mapping.Validate([]byte(in)))
 		}
 	}
 }
@@ -289,6 +291,8 @@ func TestSplitBatch(t *testing.T) {
 		{"[1]\n\nx", "", "line 3: not JSON: invalid character 'x' after top-level value"},
 		{"[1", "", "line 1: not JSON: unexpected end of JSON input"},
 		{strings.Repeat("[", 2000), "", "the body nests deeper than 64 levels"},
+		{strings.Repeat("[", 65) + strings.Repeat("]", 65), "[" + strings.Repeat("[", 64) + strings.Repeat("]", 65), ""},
+		{strings.Repeat(`{"a":`, 65) + "1" + strings.Repeat("}", 65), "", "the body nests deeper than 64 levels"},
 	} {
 		got, err := mapping.SplitBatch([]byte(c.in))
 		if fmt.Sprint(err) != c.err && !(err == nil && c.err == "") {
@@ -330,6 +334,10 @@ func FuzzSplitBatch(f *testing.F) {
 			if !json.Valid(e) {
 				t.Errorf("an element that is no JSON: %q", e)
 			}
+			// What is not looked through again is what Validate would take as JSON.
+			if _, faults := mapping.Check(e); !slices.Equal(faults, mapping.Validate(e)) {
+				t.Errorf("%q: %v at the door, %v by Validate", e, faults, mapping.Validate(e))
+			}
 		}
 		// What json takes as one value is one event, or the array's elements.
 		var list []json.RawMessage
@@ -347,7 +355,7 @@ func FuzzEvent(f *testing.F) {
 		if len(errs) > 0 && len(refused) == 0 {
 			t.Errorf("taken at the door, but not readable: %v", errs)
 		}
-		if len(refused) > 0 || mapping.IsTest(payload) {
+		if len(refused) > 0 || ev.Type == mapping.TestEvent {
 			return
 		}
 		// The members that make an event: as encoding/json reads them.

@@ -21,7 +21,11 @@ func SplitBatch(body []byte) ([]json.RawMessage, error) {
 	case !utf8.Valid(body):
 		return nil, errors.New("the body is not UTF-8")
 	}
-	if depthOf(body) > maxDepth+1 { // the array around the events is a level of its own
+	limit := maxDepth
+	if body[start] == '[' { // the array around the events is a level of its own
+		limit++
+	}
+	if depthOf(body) > limit {
 		return nil, fmt.Errorf("the body nests deeper than %d levels", maxDepth)
 	}
 	if body[start] == '{' {

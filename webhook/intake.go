@@ -98,10 +98,10 @@ func (l *listener) parse(body []byte) (payloads [][]byte, places []int, err erro
 	var faults []FieldError
 	wrong := 0
 	for i, event := range events {
-		if l.IsTest(event) {
+		test, found := l.Check(event)
+		if test {
 			continue
 		}
-		found := l.Validate(event)
 		if len(found) > 0 {
 			wrong++
 		}

@@ -29,10 +29,9 @@ type Local struct {
 
 	// Split takes a request's body apart into events: a JSON object, an array or NDJSON. An error means that it is no JSON.
 	Split func(body []byte) ([]json.RawMessage, error)
-	// Validate tells each fault of an event; the faults' Index is filled in here.
-	Validate func(payload []byte) []FieldError
-	// IsTest tells a test event, which is answered and changes nothing.
-	IsTest func(payload []byte) bool
+	// Check tells each fault of an event that Split gave, or that it is a test, which is answered and changes nothing. The
+	// faults' Index is filled in here.
+	Check func(event json.RawMessage) (test bool, faults []FieldError)
 	// Store makes the events durable, all or none, and tells for each what became of it. An *Error of status 422 may name
 	// payloads by their index in the argument. ctx ends after 10 seconds, not when the client goes away.
 	Store func(ctx context.Context, payloads [][]byte) ([]Inserted, error)
@@ -87,7 +86,7 @@ type handle func(w http.ResponseWriter, r *http.Request, p httprouter.Params) er
 
 // Handler gives the listener's handler. It panics if a needed field is nil.
 func (l *Local) Handler() http.Handler {
-	if l.Secret == nil || l.Split == nil || l.Validate == nil || l.IsTest == nil || l.Store == nil || l.Inbox == nil ||
+	if l.Secret == nil || l.Split == nil || l.Check == nil || l.Store == nil || l.Inbox == nil ||
 		l.Changed == nil || l.Ack == nil || l.Reject == nil || l.Ready == nil || l.Metrics == nil || l.Status == nil ||
 		l.Incident == nil || l.Page == nil || l.Story == nil || l.Retry == nil || l.Discard == nil {
 		panic("webhook: Local needs every function but Observe")

@@ -139,14 +139,16 @@ func split(body []byte) ([]json.RawMessage, error) {
 	return list, nil
 }
 
-func validate(payload []byte) []webhook.FieldError {
+func check(event json.RawMessage) (test bool, faults []webhook.FieldError) {
+	if string(bytes.TrimSpace(event)) == "{}" || bytes.Contains(event, []byte(`"type":"test"`)) {
+		return true, nil
+	}
 	var e struct {
 		ID   *string `json:"id"`
 		Type string  `json:"type"`
 	}
-	var faults []webhook.FieldError
-	if err := json.Unmarshal(payload, &e); err != nil {
-		return []webhook.FieldError{{Field: "", Message: "is no event"}}
+	if err := json.Unmarshal(event, &e); err != nil {
+		return false, []webhook.FieldError{{Field: "", Message: "is no event"}}
 	}
 	if e.ID == nil {
 		faults = append(faults, webhook.FieldError{Field: "id", Message: "is needed"})
@@ -154,19 +156,16 @@ func validate(payload []byte) []webhook.FieldError {
 	if e.Type == "" {
 		faults = append(faults, webhook.FieldError{Field: "type", Message: "is needed"})
 	}
-	return faults
+	return false, faults
 }
 
 func (f *fake) local() *webhook.Local {
 	return &webhook.Local{
-		Secret:   func() string { return f.secret },
-		Split:    split,
-		Validate: validate,
-		IsTest: func(p []byte) bool {
-			return string(bytes.TrimSpace(p)) == "{}" || bytes.Contains(p, []byte(`"type":"test"`))
-		},
-		Store: f.store,
-		Inbox: f.inbox,
+		Secret: func() string { return f.secret },
+		Split:  split,
+		Check:  check,
+		Store:  f.store,
+		Inbox:  f.inbox,
 		Changed: func() <-chan struct{} {
 			f.mu.Lock()
 			defer f.mu.Unlock()
