@@ -21,7 +21,11 @@ func (s *Store) InsertEvents(ctx context.Context, payloads [][]byte) ([]Inserted
 		size += len(p)
 	}
 	inserted := make([]Inserted, len(payloads))
-	err := s.write(ctx, "storing events", size, func(t *tx) error {
+	write := s.write
+	if len(payloads) == 1 {
+		write = s.writeOne
+	}
+	err := write(ctx, "storing events", size, func(t *tx) error {
 		for i, payload := range texts {
 			in, err := t.insertEvent(payload)
 			if err != nil {
@@ -40,9 +44,10 @@ func (s *Store) InsertEvents(ctx context.Context, payloads [][]byte) ([]Inserted
 func (t *tx) insertEvent(payload string) (in Inserted, err error) {
 	var seen bool
 	var incident string
-	found, err := t.row(`INSERT INTO outbox (payload) VALUES (?1)
+	// The times are what the schema would give, but that it would read the clock and write the text twice.
+	found, err := t.row(`INSERT INTO outbox (payload, created_at, next_attempt_at) VALUES (?1, ?2, ?2)
 		RETURNING id, event_id, EXISTS (SELECT 1 FROM event_seen WHERE event_id = outbox.event_id), incident_key`,
-		[]any{payload}, &in.ID, &in.EventID, &seen, dbText[string]{&incident})
+		[]any{payload, t.now}, &in.ID, &in.EventID, &seen, dbText[string]{&incident})
 	if err != nil {
 		return Inserted{}, err
 	}

@@ -78,13 +78,22 @@ func each[T any](ctx context.Context, s *Store, what string, fields func(*T) []a
 
 // write runs a member of the next shared transaction.
 func (s *Store) write(ctx context.Context, why string, size int, run func(*tx) error) error {
+	return s.member(ctx, why, size, false, run)
+}
+
+// writeOne is write for what changes something by one statement only.
+func (s *Store) writeOne(ctx context.Context, why string, size int, run func(*tx) error) error {
+	return s.member(ctx, why, size, true, run)
+}
+
+func (s *Store) member(ctx context.Context, why string, size int, whole bool, run func(*tx) error) error {
 	if s.writer == nil {
 		return fmt.Errorf("%s: %w", why, ErrReadOnly)
 	}
 	if err := s.Damaged(); err != nil {
 		return fmt.Errorf("%s: %w", why, err)
 	}
-	err := s.sound(s.writer.do(ctx, why, size, run))
+	err := s.sound(s.writer.do(ctx, why, size, whole, run))
 	if err == nil {
 		// After the commit: what went into a file that is not there any more must not be acknowledged.
 		if err = s.stillThere(); err != nil {

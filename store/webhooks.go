@@ -6,8 +6,8 @@ import "context"
 // before. Nothing of the body is read here.
 func (s *Store) InsertWebhook(ctx context.Context, id string, body []byte) (duplicate bool, err error) {
 	text := string(body)
-	err = s.write(ctx, "storing a webhook", len(body), func(t *tx) error {
-		n, err := t.exec(`INSERT INTO webhook (id, body) VALUES (?, ?)`, id, text)
+	err = s.writeOne(ctx, "storing a webhook", len(body), func(t *tx) error {
+		n, err := t.exec(`INSERT INTO webhook (id, body, received_at) VALUES (?, ?, ?)`, id, text, t.now)
 		if err != nil {
 			return constraint(0, err)
 		}

@@ -44,6 +44,7 @@ type job struct {
 	ctx   context.Context
 	size  int
 	alone bool            // runs between transactions, not in one
+	whole bool            // changes something by one statement only, of which nothing stays if it fails: needs no savepoint
 	run   func(*tx) error // may run twice; what it hands out must be set anew each time
 	err   error
 	done  chan struct{}
@@ -52,7 +53,7 @@ type job struct {
 }
 
 // writer owns the one connection that writes. Jobs queue in the order of their arrival; those that wait at the same
-// moment share a transaction, each as a savepoint. A caller who is alone commits by himself, which spares him two changes of
+// moment share a transaction, each as a savepoint where it needs one. A caller who is alone commits by himself, which spares him two changes of
 // goroutine; once there are several, the writer's own goroutine serves them all.
 type writer struct {
 	db         *sql.DB
@@ -93,8 +94,8 @@ func startWriter(db *sql.DB, log *slog.Logger, notify func(topics, []Arrival), l
 
 // do runs a member of the next transaction and answers once its commit has returned. An error of ctx means that
 // nothing was written: once the writer has taken the member, ctx counts no more.
-func (w *writer) do(ctx context.Context, why string, size int, run func(*tx) error) error {
-	return w.enqueue(&job{why: why, ctx: ctx, size: size, run: run, done: make(chan struct{})})
+func (w *writer) do(ctx context.Context, why string, size int, whole bool, run func(*tx) error) error {
+	return w.enqueue(&job{why: why, ctx: ctx, size: size, whole: whole, run: run, done: make(chan struct{})})
 }
 
 // between runs fn on the writer's connection between two transactions.
@@ -353,6 +354,12 @@ func (w *writer) attempt(batch []*job) error {
 				return err
 			}
 			break
+		}
+		if j.whole {
+			if j.err = j.run(&j.tx); j.err != nil && !own(j.err) {
+				return j.err
+			}
+			continue
 		}
 		if _, err := w.c.exec("SAVEPOINT member"); err != nil {
 			return err
