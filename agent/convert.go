@@ -160,6 +160,24 @@ func tieOf(l store.Link) (mapping.Tie, error) {
 	return t, nil
 }
 
+// tieRead is the link that was read last, since notes that follow one another go by the same.
+type tieRead struct {
+	link *store.Link
+	tie  mapping.Tie
+}
+
+// of is tieOf for a link that nobody changes.
+func (r *tieRead) of(l *store.Link) (mapping.Tie, error) {
+	if r.link != l {
+		tie, err := tieOf(*l)
+		if err != nil {
+			return tie, err
+		}
+		*r = tieRead{l, tie}
+	}
+	return r.tie, nil
+}
+
 // inboxRow is a change as a row for TigerOps to take.
 func inboxRow(c mapping.Change) (store.InboxRow, error) {
 	payload, err := json.Marshal(c)

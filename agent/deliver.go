@@ -64,6 +64,7 @@ type delivery struct {
 	before   mapping.State
 	state    mapping.State
 	link     *store.Link
+	read     tieRead
 	warnings []string
 
 	stepWarnings map[string][]string // what was left out of a step, by its name
@@ -458,7 +459,7 @@ func (d *delivery) gather(ctx context.Context, ledger []store.Step) (in mapping.
 		in.Ended[s.Name] = mapping.Ended{State: s.State, RemoteID: s.RemoteID, Error: s.Error}
 	}
 	if d.link != nil {
-		tie, err := tieOf(*d.link)
+		tie, err := d.read.of(d.link)
 		if err != nil {
 			return in, err
 		}

@@ -86,7 +86,7 @@ func (d *delivery) follower(ctx context.Context, link *store.Link) (f follower, 
 		State: row.State, CreatedAt: row.CreatedAt, NextAttempt: row.NextAttempt, Begun: true,
 	}
 	n := &delivery{
-		a: a, lane: d.lane, stopping: d.stopping, since: d.since, ev: ev, event: event, ahead: d.ahead, link: link,
+		a: a, lane: d.lane, stopping: d.stopping, since: d.since, ev: ev, event: event, ahead: d.ahead, link: link, read: d.read,
 		before: d.state, state: d.state.Apply(event), saidBy: make(map[string]int64),
 	}
 	n.says(event, row.ID)

@@ -20,8 +20,10 @@ func TestDecodeID(t *testing.T) {
 		`[]`:                                                                       "",
 		`{"escalation":null}`:                                                      "",
 		`{"action":{"id":7}}`:                                                      "",
-		`{"action":{"id":""}}`:                                                     "",
-		`not JSON`:                                                                 "",
+		`{"b":{"id":"01B"},"n":null,"l":[{"id":"01L"}],"a":{"id":"01A"}}`: "01A",
+		`{"action":{"id":"01A"}`: "",
+		`{"action":{"id":""}}`:   "",
+		`not JSON`:               "",
 	} {
 		got, err := incidentio.DecodeID([]byte(body))
 		if got != want || (err == nil) != (want != "") {
