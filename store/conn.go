@@ -44,6 +44,7 @@ func writerDSN(path string) string {
 			"wal_autocheckpoint(0)", // checkpoints follow the writer's own schedule
 			fmt.Sprintf("journal_size_limit(%d)", walKeepBytes),
 			fmt.Sprintf("cache_size(-%d)", writerCacheKiB),
+			"temp_store(MEMORY)", // what a savepoint and a statement of many rows are undone by: the pages that they change
 		},
 	})
 }
