@@ -22,7 +22,7 @@ func (l *Link) fields() []any {
 
 // IncidentState reads what TigerOps has told of an incident so far, as the JSON that Commit was given.
 func (s *Store) IncidentState(ctx context.Context, tigeropsID string) (state []byte, ok bool, err error) {
-	ok, err = s.one(ctx, "reading an incident", `SELECT state FROM incident WHERE tigerops_incident_id = ?`,
+	ok, err = s.near(ctx, "reading an incident", `SELECT state FROM incident WHERE tigerops_incident_id = ?`,
 		[]any{tigeropsID}, dbText[[]byte]{&state})
 	return state, ok, err
 }
@@ -30,7 +30,7 @@ func (s *Store) IncidentState(ctx context.Context, tigeropsID string) (state []b
 // Link reads the tie of a TigerOps incident that is kept in step; nil where it has none.
 func (s *Store) Link(ctx context.Context, tigeropsID string) (*Link, error) {
 	var l Link
-	found, err := s.one(ctx, "reading a link", `SELECT `+linkRow+` FROM link WHERE tigerops_incident_id = ? AND beside = 0`, []any{tigeropsID}, l.fields()...)
+	found, err := s.near(ctx, "reading a link", `SELECT `+linkRow+` FROM link WHERE tigerops_incident_id = ? AND beside = 0`, []any{tigeropsID}, l.fields()...)
 	if err != nil || !found {
 		return nil, err
 	}
@@ -136,7 +136,7 @@ func (a *Alert) fields() []any {
 // Alert reads the alert of a TigerOps incident's life (generation); nil where none was sent.
 func (s *Store) Alert(ctx context.Context, tigeropsID, generation string) (*Alert, error) {
 	var a Alert
-	found, err := s.one(ctx, "reading an alert", `SELECT `+alertColumns+` FROM alert WHERE tigerops_incident_id = ? AND generation = ?`,
+	found, err := s.near(ctx, "reading an alert", `SELECT `+alertColumns+` FROM alert WHERE tigerops_incident_id = ? AND generation = ?`,
 		[]any{tigeropsID, generation}, a.fields()...)
 	if err != nil || !found {
 		return nil, err

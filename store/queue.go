@@ -165,7 +165,7 @@ func (s *Store) Head(ctx context.Context, of string) (Head, bool, error) {
 		where, arg = `o.id = ? AND o.incident_key IS NULL AND o.state IN ('pending', 'dead') AND o.parked = 0`, any(id)
 	}
 	var h Head
-	found, err := s.one(ctx, "reading the head of lane "+of, `SELECT `+headColumns+` FROM outbox o WHERE `+where, []any{arg}, h.fields()...)
+	found, err := s.near(ctx, "reading the head of lane "+of, `SELECT `+headColumns+` FROM outbox o WHERE `+where, []any{arg}, h.fields()...)
 	h.Lane = of
 	return h, found, err
 }
@@ -203,7 +203,7 @@ func (m *millis) Scan(v any) error {
 
 // Event reads a row of the outbox; ErrNotFound where there is none.
 func (s *Store) Event(ctx context.Context, id int64) (e Event, err error) {
-	found, err := s.one(ctx, "reading an event", `SELECT `+eventColumns+` FROM outbox WHERE id = ?`, []any{id}, e.fields()...)
+	found, err := s.near(ctx, "reading an event", `SELECT `+eventColumns+` FROM outbox WHERE id = ?`, []any{id}, e.fields()...)
 	if err == nil && !found {
 		err = fmt.Errorf("event %d: %w", id, ErrNotFound)
 	}

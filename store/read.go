@@ -43,6 +43,22 @@ func (s *Store) one(ctx context.Context, what, query string, args []any, dest ..
 	return true, nil
 }
 
+// near is one for what a delivery reads just after a commit: where nobody writes now, it is read on the write connection,
+// whose page cache a commit leaves as it is, while a reader has to fetch anew each page that it needs.
+func (s *Store) near(ctx context.Context, what, query string, args []any, dest ...any) (found bool, err error) {
+	if s.writer == nil || ctx.Err() != nil {
+		return s.one(ctx, what, query, args, dest...)
+	}
+	found, ok, err := s.writer.peek(query, args, dest...)
+	if !ok {
+		return s.one(ctx, what, query, args, dest...)
+	}
+	if err != nil {
+		return false, fmt.Errorf("%s: %w", what, s.sound(err))
+	}
+	return found, nil
+}
+
 // all gathers the rows of a query; fields gives the places to scan a row into.
 func all[T any](ctx context.Context, s *Store, what string, fields func(*T) []any, query string, args ...any) (out []T, err error) {
 	err = each(ctx, s, what, fields, func(t T) { out = append(out, t) }, query, args...)

@@ -164,6 +164,21 @@ func (w *writer) commitAlone(j *job) bool {
 	return true
 }
 
+// peek reads a row on the write connection, unless somebody else has it.
+func (w *writer) peek(query string, args []any, dest ...any) (found, ok bool, err error) {
+	select {
+	case <-w.turn:
+	default:
+		return false, false, nil
+	}
+	defer func() { w.turn <- struct{}{} }()
+	if w.c == nil {
+		return false, false, nil
+	}
+	found, err = w.c.row(query, args, dest...)
+	return found, true, err
+}
+
 // poke makes the loop go round.
 func (w *writer) poke() {
 	select {
@@ -235,11 +250,11 @@ func (w *writer) loop() {
 			}
 			w.checkpointWhenDue()
 			pause := time.Now().Before(w.strangerTill)
+			if len(batch) == 0 && closed {
+				return // with the turn: nobody gets the connection any more
+			}
 			w.turn <- struct{}{}
 			if len(batch) == 0 {
-				if closed {
-					return
-				}
 				break
 			}
 			if pause {
