@@ -10,12 +10,12 @@ import (
 // every event.
 const maxExtra = 64 << 10
 
-// Extra is the sum of all payloads, for $.a.b paths. It is decoded once and encoded only to be written down; its zero
-// value is empty. A value is never changed: with gives another.
+// Extra is the sum of all payloads, for $.a.b paths. It is taken apart once and put together only to be written down; its
+// zero value is empty. A value is never changed: with gives another.
 type Extra struct {
 	raw  json.RawMessage // as it was read; empty once sum holds it
-	sum  map[string]any
-	size int // bytes of it as JSON, or somewhat more
+	sum  map[string]any  // objects as maps of this kind, anything else as the JSON that was told
+	size int             // bytes of it as JSON, or somewhat more
 }
 
 // IsZero says that nothing is known.
@@ -46,8 +46,7 @@ func (e Extra) object() map[string]any {
 	if len(e.raw) == 0 {
 		return e.sum
 	}
-	sum, _ := decodeObject(e.raw)
-	return sum
+	return membersOf(e.raw)
 }
 
 // with adds a payload to the sum of those before it: objects member by member, all else replaced, null passed over. If
@@ -56,8 +55,8 @@ func (e Extra) with(payload json.RawMessage) Extra {
 	if len(payload) == 0 || len(payload) > maxExtra {
 		return e
 	}
-	update, ok := decodeObject(payload)
-	if !ok {
+	update := membersOf(payload)
+	if update == nil {
 		return e
 	}
 	all := Extra{sum: mergeObjects(e.object(), update), size: e.size + len(payload)}
@@ -77,6 +76,25 @@ func (e *Extra) fits() bool {
 	return err == nil && e.size <= maxExtra
 }
 
+// membersOf takes a valid JSON object apart, and the objects in it; nil where it is none.
+func membersOf(raw json.RawMessage) map[string]any {
+	if raw = bytes.TrimSpace(raw); len(raw) == 0 || raw[0] != '{' {
+		return nil
+	}
+	m := make(map[string]any)
+	walkObject(raw, func(key string, value json.RawMessage) {
+		switch value[0] {
+		case '{':
+			m[key] = membersOf(value)
+		case 'n':
+			m[key] = nil
+		default:
+			m[key] = value
+		}
+	})
+	return m
+}
+
 // mergeObjects returns old as update changes it, in new maps.
 func mergeObjects(old, update map[string]any) map[string]any {
 	all := make(map[string]any, len(old)+len(update))
@@ -94,15 +112,17 @@ func mergeObjects(old, update map[string]any) map[string]any {
 	return all
 }
 
-// decodeObject keeps numbers as they are written.
-func decodeObject(raw json.RawMessage) (map[string]any, bool) {
-	if len(raw) == 0 {
-		return nil, false
+// decoded is what a member of the sum says; numbers stay as they are written.
+func decoded(member any) any {
+	raw, ok := member.(json.RawMessage)
+	if !ok {
+		return member
 	}
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.UseNumber()
-	var m map[string]any
-	return m, d.Decode(&m) == nil && m != nil
+	var v any
+	_ = d.Decode(&v) // it was valid when it came
+	return v
 }
 
 // encodeExtra writes keys in order and leaves <, > and & as they are.

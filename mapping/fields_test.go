@@ -70,6 +70,8 @@ func TestFieldValues(t *testing.T) {
 		"a path into a list":                          {"$.incident.regions[1].name", text, `"regions":[{"name":"eu"},{"name":"us"}]`, `[{"value_text":"us"}]`, ""},
 		"a path beyond a list":                        {"$.incident.regions[7].name", text, `"regions":[{"name":"eu"}]`, "", ""},
 		"a path to an object":                         {"$.incident.region", text, `"region":{"b":"<1>","a":2}`, `[{"value_text":"{\"a\":2,\"b\":\"<1>\"}"}]`, ""},
+		"a path to an object with escapes":            {"$.incident.region", text, `"region":{"a":["\u00e9t\u00e9"],"b":"\u00fc"}`, `[{"value_text":"{\"a\":[\"été\"],\"b\":\"ü\"}"}]`, ""},
+		"a path to text with escapes":                 {"$.incident.region", text, `"region":"\u00e9t\u00e9"`, `[{"value_text":"été"}]`, ""},
 		"a path to yes":                               {"$.incident.paged", yesNo, `"paged":true`, `[{"value_option_id":"op-1"}]`, ""},
 		"a path to no, as a number":                   {"$.incident.paged", numeric, `"paged":false`, `[{"value_numeric":"0"}]`, ""},
 		"a path to null":                              {"$.incident.paged", text, `"paged":null`, "", ""},

@@ -52,7 +52,7 @@ func commuteExtra(extra map[string]any, ev Event) bool {
 var envelope = []string{"id", "type", "event", "timestamp", "actor", "step", "action", "postmortem", "message", "description", "kind"}
 
 func extraOf(ev Event) map[string]any {
-	m, _ := decodeObject(ev.Raw)
+	m := membersOf(ev.Raw)
 	maps.DeleteFunc(m, func(k string, _ any) bool { return slices.Contains(envelope, k) })
 	return m
 }

@@ -223,7 +223,7 @@ func extraValue(path string, st State, r *Rules) value {
 	for _, k := range keys {
 		switch v := at.(type) {
 		case map[string]any:
-			at = v[k]
+			at = decoded(v[k])
 		case []any:
 			n, err := strconv.Atoi(k)
 			if err != nil || n < 0 || n >= len(v) {
@@ -263,7 +263,7 @@ func extraValue(path string, st State, r *Rules) value {
 		}
 		return words(names...)
 	case map[string]any:
-		return long(string(encoded(v)))
+		return long(string(encoded(decoded(encoded(v))))) // its texts without the escapes that they came with
 	default:
 		s, _ := scalar(v)
 		if kind != "" {
