@@ -19,7 +19,7 @@ func (d *delivery) takeOver(ctx context.Context) error {
 	if d.link == nil || len(d.ledger) > 0 {
 		return nil
 	}
-	tie, err := tieOf(*d.link)
+	tie, err := d.read.of(d.link)
 	if err != nil || len(tie.Agreed.Told) == 0 {
 		return err
 	}
