@@ -96,7 +96,11 @@ func (a *Agent) ailing(ctx context.Context, h *heart) (string, error) {
 	if why != "" {
 		return why, nil
 	}
-	hooks, err := a.st.PendingWebhooks(ctx, 1)
+	oldest, err := a.st.WaitingWebhooks(ctx, 1)
+	if err != nil {
+		return "", fmt.Errorf("list the webhooks: %w", err)
+	}
+	hooks, err := a.st.Webhooks(ctx, oldest...)
 	if err != nil {
 		return "", fmt.Errorf("read the webhooks: %w", err)
 	}

@@ -27,6 +27,8 @@ type inbound struct {
 	pusher   *http.Client  // towards TigerOps
 	doubt    chan struct{} // buffered by one: something failed that may be the database's fault
 
+	hooks map[int64]*hook // those that wait, as pullOnce saw them last; its alone
+
 	mu         sync.Mutex
 	again      map[string]retry     // subjects of webhooks that could not be settled
 	written    map[string]time.Time // when a request of ours last changed an incident

@@ -15,16 +15,18 @@ import (
 )
 
 const (
-	// pullBatch is how many waiting webhooks are read at a time.
+	// pullBatch is how many waiting webhooks are looked through at a time.
 	pullBatch = 1000
 	// pullBatchMost bounds the batch when webhooks that wait for something fill it.
 	pullBatchMost = 64 * pullBatch
+	// pullRead is how many webhooks are read at a time, with bodies of up to 1 MiB.
+	pullRead = 100
 	// pullWorkers is how many incidents are looked at side by side: a look is mostly waiting for answers.
 	pullWorkers = 4
 	// pullSoon is when a webhook is looked at again that came before what it speaks of was known.
 	pullSoon = 500 * time.Millisecond
-	// pullFlood is from how many webhooks a turn on is one of a flood, and pullRest for how many times its length the loop
-	// then rests: what comes in is safe on disk, and taking it in goes before looking at it.
+	// pullFlood is from how many webhooks on, settled or looked through, a turn is one of a flood, and pullRest for how
+	// many times its length the loop then rests: what comes in is safe on disk, and taking it in goes before looking at it.
 	pullFlood = 16
 	pullRest  = 3
 	// pullTogether bounds how many webhooks one commit ends, which others wait for.
@@ -56,7 +58,7 @@ func (a *Agent) pullLoop(ctx context.Context) error {
 		changed, watch := a.st.Changed(store.TopicWebhooks), a.up.watch()
 		wait, began := pullIdle, time.Now()
 		n, err := a.pullOnce(ctx)
-		if n >= pullFlood {
+		if max(n, len(a.in.hooks)) >= pullFlood {
 			select {
 			case <-time.After(min(time.Second, pullRest*time.Since(began))):
 			case <-ctx.Done():
@@ -109,13 +111,13 @@ func (a *Agent) pullOnce(ctx context.Context) (n int, err error) {
 // moment ago is left for later. full says that there may be more.
 func (a *Agent) dueWebhooks(ctx context.Context) (due []*batch, full bool, err error) {
 	for limit := pullBatch; ; limit *= 4 {
-		hooks, err := a.st.PendingWebhooks(ctx, limit)
+		hooks, err := a.waitingHooks(ctx, limit)
 		if err != nil {
-			return nil, false, fmt.Errorf("read the waiting webhooks: %w", err)
+			return nil, false, err
 		}
 		all, left := make(map[string]*batch), false
-		for _, w := range hooks {
-			s := subjectOf(w)
+		for _, h := range hooks {
+			s, w := h.subject, h.Webhook
 			key := s.group(w.EventType)
 			b := all[key]
 			if b == nil {
@@ -146,6 +148,48 @@ func (a *Agent) dueWebhooks(ctx context.Context) (due []*batch, full bool, err e
 			return due, full || left, nil
 		}
 	}
+}
+
+// hook is a webhook that waits, without its body.
+type hook struct {
+	store.Webhook
+	subject subject
+}
+
+// waitingHooks are the oldest webhooks that wait. Each is read once, however often it is passed over.
+func (a *Agent) waitingHooks(ctx context.Context, limit int) ([]*hook, error) {
+	seqs, err := a.st.WaitingWebhooks(ctx, limit)
+	if err != nil {
+		return nil, fmt.Errorf("list the waiting webhooks: %w", err)
+	}
+	waiting := make(map[int64]*hook, len(seqs))
+	var fresh []int64
+	for _, seq := range seqs {
+		if h := a.in.hooks[seq]; h != nil {
+			waiting[seq] = h
+		} else {
+			fresh = append(fresh, seq)
+		}
+	}
+	for some := range slices.Chunk(fresh, pullRead) {
+		read, err := a.st.Webhooks(ctx, some...)
+		if err != nil {
+			return nil, fmt.Errorf("read the waiting webhooks: %w", err)
+		}
+		for _, w := range read {
+			h := &hook{w, subjectOf(w)}
+			h.Body = nil
+			waiting[w.Seq] = h
+		}
+	}
+	a.in.hooks = waiting
+	out := make([]*hook, 0, len(seqs))
+	for _, seq := range seqs {
+		if h := waiting[seq]; h != nil {
+			out = append(out, h)
+		}
+	}
+	return out, nil
 }
 
 // pullBatches settles several batches side by side.

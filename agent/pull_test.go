@@ -3,6 +3,7 @@ package agent
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -397,7 +398,7 @@ func TestWhileIncidentIOIsAwayWebhooksWait(t *testing.T) {
 			if got := w.hookStates(); got["pending"] == 0 || got["failed"] != 0 {
 				t.Fatalf("webhooks while it is away: got %v, want all pending", got)
 			}
-			for _, h := range must(w.a.st.PendingWebhooks(w.ctx, 1))(w) {
+			for _, h := range must(w.a.st.Webhooks(w.ctx, must(w.a.st.WaitingWebhooks(w.ctx, 1))(w)...))(w) {
 				if own := name == "errors" || name == "cut off" || name == "role refused"; (h.Attempts > 0) != own {
 					t.Errorf("attempts charged to the webhook: got %d", h.Attempts)
 				}
@@ -417,6 +418,34 @@ func TestWhileIncidentIOIsAwayWebhooksWait(t *testing.T) {
 	}
 }
 
+func TestAWebhookThatWaitsIsReadOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{config: func(c *Config) { c.BackoffInitial, c.BackoffMax = time.Millisecond, 2*time.Millisecond }})
+	ref, id := w.tie("TIG-1")
+	fault := must(w.sim.Break(simulator.Fault{Path: "/v2/incidents/" + id, Kind: simulator.StatusCode, Status: 500}))(w)
+	w.ok(w.sim.As(lisa).SetStatus(ref, "Monitoring", ""))
+	w.receive(w.hooks()...)
+	must(w.a.pullOnce(w.ctx))(w)
+	before := w.a.in.hooks
+	w.a.in.pullNow()
+	must(w.a.pullOnce(w.ctx))(w)
+	if len(before) == 0 || !maps.Equal(before, w.a.in.hooks) {
+		t.Errorf("%d webhooks wait, and %d of them, read anew, after another turn", len(before), len(w.a.in.hooks))
+	}
+	for _, h := range before {
+		if h.Body != nil || h.subject.id != id || h.EventType == "" {
+			t.Errorf("kept of a webhook: %+v", h)
+		}
+	}
+	w.sim.Mend(fault)
+	eventually(t, "the webhooks are settled and forgotten", func() bool {
+		w.a.in.pullNow()
+		must(w.a.pullOnce(w.ctx))(w)
+		return len(w.a.in.hooks) == 0
+	})
+	w.wantTypes(w.rows(), "incident.status_changed")
+}
+
 func TestAStuckIncidentHoldsUpNoOther(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{})
@@ -432,7 +461,7 @@ func TestAStuckIncidentHoldsUpNoOther(t *testing.T) {
 		t.Errorf("told of %s, want TIG-2", got)
 	}
 	var why []string
-	for _, s := range must(w.a.st.PendingWebhooks(w.ctx, 10))(w) {
+	for _, s := range must(w.a.st.Webhooks(w.ctx, must(w.a.st.WaitingWebhooks(w.ctx, 10))(w)...))(w) {
 		why = append(why, s.Error)
 	}
 	if len(why) == 0 || !slices.ContainsFunc(why, func(s string) bool { return strings.Contains(s, "500") }) {

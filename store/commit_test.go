@@ -304,7 +304,7 @@ func TestWebhooksAreKeptAsTheyCame(t *testing.T) {
 	if _, err := s.InsertWebhook(ctx, "", []byte(`{}`)); err == nil {
 		t.Error("a webhook without an id was taken")
 	}
-	pending := must[[]store.Webhook](t)(s.PendingWebhooks(ctx, 100))
+	pending := waitingWebhooks(t, s, 100)
 	for i, want := range []string{"I1", "I2", "I3", "I4", "I5", "I6", "", "", "", "7", `{"id":1.5}`} {
 		w := pending[i]
 		equal(t, "order", w.ID, fmt.Sprint("m", i+1))
@@ -314,7 +314,7 @@ func TestWebhooksAreKeptAsTheyCame(t *testing.T) {
 			t.Errorf("webhook %+v", w)
 		}
 	}
-	equal(t, "limit", len(must[[]store.Webhook](t)(s.PendingWebhooks(ctx, 2))), 2)
+	equal(t, "limit", len(waitingWebhooks(t, s, 2)), 2)
 
 	commit(t, s, store.Commit{Webhooks: meaning(t, s, store.WebhookEnd{ID: "m1", State: store.WebhookDone}, store.WebhookEnd{ID: "m2", State: store.WebhookFailed, Error: "gone"},
 		store.WebhookEnd{ID: "m3", State: store.WebhookPending, Error: "later"}, store.WebhookEnd{ID: "m9", State: store.WebhookIgnored}, store.WebhookEnd{ID: "m10", State: store.WebhookIgnored})})
@@ -325,7 +325,7 @@ func TestWebhooksAreKeptAsTheyCame(t *testing.T) {
 	} {
 		equal(t, id, get(t, db, "SELECT concat_ws(' ', state, coalesce(incident_id, '-'), coalesce(event_type, '-'), attempts, error, processed_at IS NOT NULL) FROM webhook WHERE id = ?", id), want)
 	}
-	equal(t, "left", len(must[[]store.Webhook](t)(s.PendingWebhooks(ctx, 100))), 7)
+	equal(t, "left", len(waitingWebhooks(t, s, 100)), 7)
 }
 
 func TestMeta(t *testing.T) {

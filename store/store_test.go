@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"os"
 	osexec "os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -200,10 +202,19 @@ func run(t testing.TB, name string, args ...string) string {
 	return string(out)
 }
 
+// waitingWebhooks reads the webhooks that wait, in their order.
+func waitingWebhooks(t testing.TB, s *store.Store, limit int) []store.Webhook {
+	t.Helper()
+	seqs := must[[]int64](t)(s.WaitingWebhooks(ctx, limit))
+	hooks := must[[]store.Webhook](t)(s.Webhooks(ctx, seqs...))
+	slices.SortFunc(hooks, func(x, y store.Webhook) int { return cmp.Compare(x.Seq, y.Seq) })
+	return hooks
+}
+
 // meaning is the ends of webhooks with what the webhooks mean, as an agent ends them.
 func meaning(t testing.TB, s *store.Store, ends ...store.WebhookEnd) []store.WebhookEnd {
 	t.Helper()
-	for _, w := range must[[]store.Webhook](t)(s.PendingWebhooks(ctx, 1000)) {
+	for _, w := range waitingWebhooks(t, s, 1000) {
 		for i := range ends {
 			if ends[i].ID == w.ID {
 				ends[i].EventType, ends[i].IncidentID = w.EventType, w.IncidentID

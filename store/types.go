@@ -169,6 +169,7 @@ type Alert struct {
 
 // Webhook is a webhook as it came.
 type Webhook struct {
+	Seq        int64  // in the order of arrival
 	ID         string // the webhook-id header
 	EventType  string
 	IncidentID string // empty where the payload names none

@@ -1,6 +1,10 @@
 package store
 
-import "context"
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+)
 
 // InsertWebhook keeps a webhook as it came and answers once it is on disk; duplicate is true for an id that was seen
 // before. Nothing of the body is read here.
@@ -19,16 +23,26 @@ func (s *Store) InsertWebhook(ctx context.Context, id string, body []byte) (dupl
 	return duplicate, err
 }
 
-// PendingWebhooks reads webhooks that nobody has looked at yet, oldest first, with their meaning. What stands where a
-// text should be is read as one: a webhook of another form holds up no other.
-func (s *Store) PendingWebhooks(ctx context.Context, limit int) ([]Webhook, error) {
-	return all(ctx, s, "reading webhooks", (*Webhook).fields, `SELECT w.id, CAST(w.event_type AS TEXT), CAST(w.incident_id AS TEXT), w.body, w.state, w.error, w.received_at, w.attempts
-		FROM (SELECT seq FROM webhook INDEXED BY webhook_pending WHERE state = 'pending' ORDER BY seq LIMIT ?) p
-		JOIN webhook_meaning w ON w.seq = p.seq ORDER BY w.seq`, limit)
+// WaitingWebhooks lists the webhooks (Webhook.Seq) that nobody has looked at yet, oldest first. It costs a fraction of
+// reading them.
+func (s *Store) WaitingWebhooks(ctx context.Context, limit int) ([]int64, error) {
+	return all(ctx, s, "listing webhooks", func(seq *int64) []any { return []any{seq} },
+		`SELECT seq FROM webhook INDEXED BY webhook_pending WHERE state = 'pending' ORDER BY seq LIMIT ?`, limit)
+}
+
+// Webhooks reads webhooks with their meaning, in no order; one that is not there is left out. What stands where a text
+// should be is read as one: a webhook of another form holds up no other.
+func (s *Store) Webhooks(ctx context.Context, seqs ...int64) ([]Webhook, error) {
+	list, err := json.Marshal(seqs)
+	if err != nil {
+		return nil, fmt.Errorf("reading webhooks: %w", err)
+	}
+	return all(ctx, s, "reading webhooks", (*Webhook).fields, `SELECT seq, id, CAST(event_type AS TEXT), CAST(incident_id AS TEXT), body, state, error, received_at, attempts
+		FROM webhook_meaning WHERE seq IN (SELECT value FROM json_each(?))`, string(list))
 }
 
 func (w *Webhook) fields() []any {
-	return []any{&w.ID, dbText[string]{&w.EventType}, dbText[string]{&w.IncidentID}, dbText[[]byte]{&w.Body}, &w.State, &w.Error,
+	return []any{&w.Seq, &w.ID, dbText[string]{&w.EventType}, dbText[string]{&w.IncidentID}, dbText[[]byte]{&w.Body}, &w.State, &w.Error,
 		dbTime{&w.ReceivedAt}, &w.Attempts}
 }
 
