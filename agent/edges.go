@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -45,7 +44,7 @@ func listen(a *Agent) (_ *edges, err error) {
 	if e.local.ln, err = open(a, "local", a.opts.LocalListener, c.LocalAddr); err != nil {
 		return nil, err
 	}
-	e.local.server = &webhook.Server{Name: "local", Handler: e.localDoor().Handler(), Log: a.log}
+	e.local.server = &webhook.Server{Name: "local", Handler: e.localDoor().Handler(), Log: a.log, Refused: a.m.localRefused}
 	if len(c.WebhookSecrets) == 0 {
 		a.log.Warn("no webhook secret: pull-only, changes in incident.io come by the sweep alone",
 			"every", c.ReconcileInterval.String(), "mend", "set INCIDENT_IO_WEBHOOK_SECRET")
@@ -65,7 +64,10 @@ func (e *edges) openHooks() error {
 	if err != nil {
 		return err
 	}
-	e.hooks = door{ln: ln, server: &webhook.Server{Name: "webhook", Handler: e.hookDoor().Handler(), Log: e.a.log}}
+	e.hooks = door{ln: ln, server: &webhook.Server{
+		Name: "webhook", Handler: e.hookDoor().Handler(), Log: e.a.log,
+		Refused: func(_ int, reason string) { e.a.m.received.WithLabelValues(webhook.OutcomeRefused, reason).Inc() },
+	}}
 	e.fresh <- e.hooks
 	return nil
 }
@@ -215,7 +217,7 @@ func (e *edges) localDoor() *webhook.Local {
 			a.drain.wake()
 			return moved(err)
 		},
-		Observe: func(status int, reason string) { a.m.refused.WithLabelValues(strconv.Itoa(status), reason).Inc() },
+		Observe: a.m.localRefused,
 		Log:     a.log,
 	}
 }

@@ -70,7 +70,7 @@ func newMetrics(a *Agent) *metrics {
 		[]float64{0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300, 3600, 21600, 86400}, "state")
 	m.received = counter("webhook_requests_total", "Requests to the webhook port, by outcome and reason.", "outcome", "reason")
 	m.webhooks = counter("webhooks_total", "Webhooks that were looked at, by type and outcome.", "type", "outcome")
-	m.refused = counter("local_refusals_total", "Requests that the local listener refused or could not serve, by status and reason.", "status", "reason")
+	m.refused = counter("local_refusals_total", "Requests that the local listener refused or could not serve, by status (none: no answer was given) and reason.", "status", "reason")
 	m.changes = counter("changes_total", "Changes put into the inbox by a look at incident.io, by type and source.", "type", "source")
 	m.pushes = counter("pushes_total", "Changes posted to TigerOps, by outcome.", "outcome")
 	m.sweeps = counter("sweeps_total", "Sweeps over incident.io's incidents, by outcome.", "outcome")
@@ -147,6 +147,15 @@ func (m *metrics) changed(changes []mapping.Change) {
 	if n := len(changes); n > 0 {
 		m.day.add(func(h *hour) { h.changes += n })
 	}
+}
+
+// localRefused counts a request that the local listener refused; status 0 is for no answer.
+func (m *metrics) localRefused(status int, reason string) {
+	answer := "none"
+	if status != 0 {
+		answer = strconv.Itoa(status)
+	}
+	m.refused.WithLabelValues(answer, reason).Inc()
 }
 
 // stepKind takes the running number off a step's name, so that names stay few.

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -18,7 +19,8 @@ const silentFor = 500 * time.Millisecond
 // request under way, or a moment left to send it, the newcomer waits.
 type bounded struct {
 	net.Listener
-	max int
+	max     int
+	refused func(status int, reason, message string, remote net.Addr) // is told of what no handler hears of; may be nil
 
 	mu     sync.Mutex
 	free   sync.Cond // signalled when a connection may be had, the listener is closed, or nobody is owed an answer any more
@@ -28,8 +30,8 @@ type bounded struct {
 	closed bool
 }
 
-func newBounded(ln net.Listener, limit int) *bounded {
-	b := &bounded{Listener: ln, max: limit}
+func newBounded(ln net.Listener, limit int, refused func(status int, reason, message string, remote net.Addr)) *bounded {
+	b := &bounded{Listener: ln, max: limit, refused: refused}
 	b.free.L = &b.mu
 	return b
 }
@@ -43,6 +45,7 @@ type boundedConn struct {
 	done  bool          // it only lingers behind its last answer
 	owed  bool
 	gone  bool
+	phase atomic.Int32 // one of phaseNew…
 }
 
 func (b *bounded) Accept() (net.Conn, error) {
@@ -70,7 +73,12 @@ func (b *bounded) Accept() (net.Conn, error) {
 			continue
 		}
 		b.forget(c)
+		b.mu.Unlock()
+		if phase := c.phase.Load(); phase == phaseNew || phase == phaseBegun {
+			c.refuse(0, reasonEvicted, "it made room for another connection")
+		}
 		_ = c.Conn.Close() // its own server goroutine sees it and closes it again
+		b.mu.Lock()
 	}
 	// One that came just as the listener was closed is served still: nobody else can, where the service manager holds the
 	// port for the next process.
@@ -190,6 +198,7 @@ func connState(conn net.Conn, state http.ConnState) {
 		c.busy()
 		c.owe(true)
 	case state == http.StateIdle && c.place == nil:
+		c.phase.Store(phaseIdle)
 		c.place, c.since = c.in.silent.PushBack(c), time.Now()
 		c.in.free.Signal() // one who waits may have its place
 	}
@@ -202,13 +211,14 @@ func withConn(ctx context.Context, conn net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, conn)
 }
 
-// heard notes that a request has come to its handler, which net/http then sees to its end.
+// heard notes that a request has come to its handler, which answers and tells its own failures.
 func heard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if c, ok := r.Context().Value(connKey{}).(*boundedConn); ok {
 			c.in.mu.Lock()
 			c.owe(false)
 			c.in.mu.Unlock()
+			c.phase.Store(phaseHandled)
 		}
 		next.ServeHTTP(w, r)
 	})

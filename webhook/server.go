@@ -34,10 +34,17 @@ type Server struct {
 	HeaderWithin time.Duration // for a request's header to arrive; 0 is 5 s
 	BodyWithin   time.Duration // for the whole request to arrive; 0 is 15 s
 	MaxConns     int           // open connections; 0 is 4096. Beyond, the longest idle one is closed for the newcomer
-	Log          *slog.Logger  // if set, is told what net/http has to say, at most one line in 30 seconds
+	// Log, if set, is told of what Refused is and of what net/http has to say, at most one line for each reason in 30 seconds.
+	Log *slog.Logger
 
-	once sync.Once
-	http *http.Server
+	// Refused, if set, is told of each request that ended without the handler: net/http refused it, or its header was not
+	// there in time or in full, or its connection made room for another. status is 0 where nothing was answered; reason
+	// comes from a small fixed set, fit for metric labels.
+	Refused func(status int, reason string)
+
+	once  sync.Once
+	http  *http.Server
+	quiet *throttle
 
 	mu     sync.Mutex
 	in     *bounded      // nil before Serve
@@ -49,6 +56,7 @@ func (s *Server) setUp() {
 	s.once.Do(func() {
 		stop := make(chan struct{})
 		base := context.WithValue(context.Background(), stopKey{}, (<-chan struct{})(stop))
+		s.quiet = newThrottle(logger(s.Log).With("port", s.Name))
 		s.http = &http.Server{
 			Handler:           heard(s.Handler),
 			ReadHeaderTimeout: cmp.Or(s.HeaderWithin, defaultHeaderWithin),
@@ -56,10 +64,12 @@ func (s *Server) setUp() {
 			WriteTimeout:      answerWithin,
 			IdleTimeout:       idleWithin,
 			MaxHeaderBytes:    maxHeaderBytes,
-			ErrorLog:          log.New(newThrottle(logger(s.Log).With("port", s.Name)), "", 0),
+			ErrorLog:          log.New(s.quiet, "", 0),
 			BaseContext:       func(net.Listener) context.Context { return base },
 			ConnContext:       withConn,
 			ConnState:         connState,
+			// OPTIONS * is the handler's like everything else.
+			DisableGeneralOptionsHandler: true,
 		}
 		s.http.RegisterOnShutdown(sync.OnceFunc(func() { close(stop) })) // each Shutdown calls it
 	})
@@ -77,7 +87,7 @@ func stopping(ctx context.Context) <-chan struct{} {
 // Serve answers on ln, which it owns, until Shutdown; it returns nil then.
 func (s *Server) Serve(ln net.Listener) error {
 	s.setUp()
-	in, served := newBounded(ln, cmp.Or(s.MaxConns, defaultMaxConns)), make(chan struct{})
+	in, served := newBounded(ln, cmp.Or(s.MaxConns, defaultMaxConns), s.tell), make(chan struct{})
 	s.mu.Lock()
 	s.in, s.served = in, served
 	s.mu.Unlock()
