@@ -18,6 +18,8 @@ const (
 	vacuumPages = 256
 	// probeAgain is how often a write is tried after one failed, until one succeeds (contract section 6).
 	probeAgain = time.Second
+	// writeWithin is how long a write may take before readiness fails of it: its callers wait, whatever comes of it.
+	writeWithin = 3 * time.Second
 	// setBackBy is by how much the clock has to be set back for what was put off by the old one to be due at once.
 	setBackBy = 10 * time.Second
 	// rereadEvery is how often secrets are read again while incident.io refuses the key.
@@ -157,6 +159,8 @@ func (a *Agent) notReady() []string {
 		why = append(why, err.Error()) // whether the last write failed of it or a read found it
 	} else if s := a.in.cantWrite(); s != "" {
 		why = append(why, s)
+	} else if d := a.st.Writing(); d > writeWithin {
+		why = append(why, fmt.Sprintf("the database can't be written: a write has waited for %s; another process holds the write lock, or the disk hangs", d.Truncate(time.Second)))
 	}
 	why = append(why, a.up.refusals()...)
 	if s := a.in.paused(); s != "" {

@@ -181,6 +181,19 @@ func (s *Store) Probe(ctx context.Context) error {
 	return s.write(ctx, "probing the database", 0, func(t *tx) error { return t.setMeta("probed_at", t.now) })
 }
 
+// Writing is for how long the transaction under way has been trying to be written: milliseconds, unless another process
+// holds the write lock or the disk hangs. It is 0 while nothing is written.
+func (s *Store) Writing() time.Duration {
+	if s.writer == nil {
+		return 0
+	}
+	since := s.writer.since.Load()
+	if since == 0 {
+		return 0
+	}
+	return time.Since(time.Unix(0, since))
+}
+
 // Bounds of the WAL in pages of 4 KiB. Litestream forces a checkpoint at 121,359 pages of its own accord: a longer WAL
 // means that it does not run any more. A reader that keeps more than heldPages from the file has been forgotten.
 const (

@@ -61,6 +61,7 @@ type writer struct {
 	notify     func(topics, []Arrival)
 	litestream *atomic.Bool  // checkpoints are left to Litestream
 	ties       atomic.Uint64 // see Store.Ties
+	since      atomic.Int64  // when the transaction under way began, in nanoseconds; 0: none is
 
 	mu     sync.Mutex
 	queue  []*job
@@ -344,7 +345,11 @@ func (w *writer) commit(batch []*job) {
 
 // begin takes the write lock at once: a transaction that reads first and then writes fails whatever busy_timeout says.
 func (w *writer) begin() error {
+	w.since.Store(time.Now().UnixNano())
 	_, err := w.c.exec("BEGIN IMMEDIATE")
+	if err != nil {
+		w.since.Store(0)
+	}
 	if err != nil && code(err)&0xff != sqlite3.SQLITE_BUSY {
 		w.rollback()
 	}
@@ -354,6 +359,7 @@ func (w *writer) begin() error {
 // attempt runs the members and commits. An error means that the transaction is lost; a member's own error is kept
 // with the member.
 func (w *writer) attempt(batch []*job) error {
+	defer w.since.Store(0)
 	if err := w.lookForStrangers(); err != nil {
 		return err
 	}
