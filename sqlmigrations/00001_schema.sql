@@ -397,7 +397,10 @@ ORDER BY l.closed, l.updated_at DESC;
 CREATE VIEW stuck AS
 WITH t AS (
     SELECT strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-2 minutes') AS two_minutes_ago,
-           strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-10 minutes') AS ten_minutes_ago
+           strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-10 minutes') AS ten_minutes_ago,
+           -- One of the newest steps was just done: the agent runs, and incident.io takes what it sends.
+           coalesce((SELECT max(d.state = 'done' AND d.started_at >= strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-2 minutes'))
+                     FROM (SELECT state, started_at FROM delivery ORDER BY rowid DESC LIMIT 50) d), 0) AS moves
 ),
 head AS (
     SELECT min(id) AS id FROM outbox WHERE state IN ('pending', 'dead') AND parked = 0 AND incident_key IS NOT NULL
@@ -410,7 +413,9 @@ SELECT 'event' AS kind, CAST(o.id AS TEXT) AS id, coalesce(o.incident_key, '') A
        CASE
            WHEN o.state = 'dead' THEN 'dead, its incident waits behind it; retry or discard: ' || o.reason
            WHEN o.next_attempt_at < t.two_minutes_ago
-               THEN 'due since ' || o.next_attempt_at || ' and not tried: does the agent run, is incident.io reachable?'
+               THEN 'due since ' || o.next_attempt_at
+                    || iif(t.moves, ' and not tried yet, while others are delivered: it waits for its turn, as a rate limit of incident.io allows.',
+                           ' and not tried: does the agent run, is incident.io reachable?')
                     || iif(o.reason = '', '', ' Last: ' || o.reason)
            ELSE 'tried ' || o.attempts || ' times, again at ' || o.next_attempt_at || ': ' || o.reason
        END AS why

@@ -274,3 +274,34 @@ func TestStuckSaysWhatDoesNotMoveAndWhy(t *testing.T) {
 		t.Errorf("not stuck: %v", got)
 	}
 }
+
+// A lane that only waits its turn is no reason to look after the agent or the network.
+func TestStuckTellsALaneThatWaitsItsTurnFromAnAgentThatStands(t *testing.T) {
+	t.Parallel()
+	s, db := fresh(t)
+	ids := insert(t, s, event("a", "TIG-1"), event("b", "TIG-2"))
+	long := time.Now().UTC().Add(-10 * time.Minute).Format("2006-01-02T15:04:05.000Z")
+	exec(t, db, "UPDATE outbox SET next_attempt_at = ?", long)
+	step := func(name, state string, ago time.Duration) {
+		exec(t, db, "INSERT INTO delivery (outbox_id, step, state, started_at, method, path, idempotency_key, request) VALUES (?, ?, ?, ?, 'POST', '/x', ?, '{}')",
+			ids[0], name, state, time.Now().UTC().Add(-ago).Format("2006-01-02T15:04:05.000Z"), name)
+	}
+	const stands, waits = "does the agent run", "it waits for its turn"
+	for _, c := range []struct {
+		what string
+		do   func()
+		want string
+	}{
+		{"no step ever", func() {}, stands},
+		{"an old step", func() { step("one", "done", 9*time.Minute) }, stands},
+		{"a step that gets no answer", func() { step("two", "open", time.Second) }, stands},
+		{"a step that was just done", func() { step("three", "done", time.Second) }, waits},
+		{"the next one under way", func() { step("four", "open", 0) }, waits},
+	} {
+		c.do()
+		rows := must[[]store.StuckRow](t)(s.Stuck(ctx))
+		if len(rows) != 2 || !strings.Contains(rows[1].Why, c.want) {
+			t.Errorf("%s: got %+v, want two of which is said: %s", c.what, rows, c.want)
+		}
+	}
+}
