@@ -99,7 +99,10 @@ func TestThousandsOfAttackersKeepNoHonestWebhookOut(t *testing.T) {
 	}
 	s, notes := &stored{}, newBook()
 	// A third of the first says nothing, or not enough for a request: more than there are places.
-	addr := serve(t, &webhook.Server{Name: "webhook", Handler: receiver(s, notes, secretA), MaxConns: attackers / 8, HeaderWithin: time.Hour})
+	addr := serve(t, &webhook.Server{
+		Name: "webhook", Handler: receiver(s, notes, secretA), MaxConns: attackers / 8, HeaderWithin: time.Hour,
+		Refused: func(_ int, reason string) { notes.add("refused " + reason) },
+	})
 	bomb := zipped(t, make([]byte, 4<<20))
 	kinds := [][]byte{
 		nil,
@@ -167,7 +170,7 @@ func TestThousandsOfAttackersKeepNoHonestWebhookOut(t *testing.T) {
 	if s.len() != honest {
 		t.Errorf("%d stored, want %d", s.len(), honest)
 	}
-	for _, kind := range []string{"refused missing_headers", "refused path"} {
+	for _, kind := range []string{"refused missing_headers", "refused path", "refused header_too_large", "refused evicted"} {
 		if notes.count(kind) == 0 {
 			t.Errorf("not counted: %s", kind)
 		}
