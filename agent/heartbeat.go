@@ -105,7 +105,8 @@ func (a *Agent) ailing(ctx context.Context, h *heart) (string, error) {
 		return "", fmt.Errorf("read the webhooks: %w", err)
 	}
 	for _, w := range hooks {
-		if w.Attempts == 0 && now.Sub(w.ReceivedAt) >= stuckAfter+silentHeart && a.in.pullDue(subjectOf(w).group(w.EventType)) {
+		h := hookOf(w)
+		if w.Attempts == 0 && now.Sub(w.ReceivedAt) >= stuckAfter+silentHeart && a.in.pullDue(h.subject.group(h.EventType)) {
 			return "webhook " + w.ID + " has not been looked at", nil
 		}
 	}

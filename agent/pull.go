@@ -150,12 +150,6 @@ func (a *Agent) dueWebhooks(ctx context.Context) (due []*batch, full bool, err e
 	}
 }
 
-// hook is a webhook that waits, without its body.
-type hook struct {
-	store.Webhook
-	subject subject
-}
-
 // waitingHooks are the oldest webhooks that wait. Each is read once, however often it is passed over.
 func (a *Agent) waitingHooks(ctx context.Context, limit int) ([]*hook, error) {
 	seqs, err := a.st.WaitingWebhooks(ctx, limit)
@@ -177,9 +171,7 @@ func (a *Agent) waitingHooks(ctx context.Context, limit int) ([]*hook, error) {
 			return nil, fmt.Errorf("read the waiting webhooks: %w", err)
 		}
 		for _, w := range read {
-			h := &hook{w, subjectOf(w)}
-			h.Body = nil
-			waiting[w.Seq] = h
+			waiting[w.Seq] = hookOf(w)
 		}
 	}
 	a.in.hooks = waiting

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/tigerops/tigerops-incidentio/mapping"
 	"github.com/tigerops/tigerops-incidentio/store"
 )
 
@@ -41,16 +42,56 @@ func (s subject) group(eventType string) string {
 // typeVersion ends an event type: public_incident.incident_created_v2.
 var typeVersion = regexp.MustCompile(`_v[0-9]+$`)
 
-// subjectOf reads a webhook's payload, which stands under the name of its type. What is missing or of another form
-// than known is passed over.
-func subjectOf(w store.Webhook) subject {
+// plainType is the form of an event type that a path in a database's query can name.
+var plainType = regexp.MustCompile(`^[a-zA-Z0-9._-]+$`)
+
+// hook is a webhook that waits, with its meaning and without its body.
+type hook struct {
+	store.Webhook
+	subject subject
+}
+
+// hookOf reads a webhook's body. What is missing or of another form than known is passed over, so that a webhook of another
+// form holds up no other.
+func hookOf(w store.Webhook) *hook {
 	var body object
-	if json.Unmarshal(w.Body, &body) != nil {
-		return subject{}
+	if json.Valid(w.Body) {
+		body = mapping.Members(w.Body)
 	}
-	p := body.object(w.EventType)
-	private := strings.HasPrefix(w.EventType, "private_")
-	kind := typeVersion.ReplaceAllString(w.EventType, "")
+	h := &hook{Webhook: w}
+	h.Body = nil
+	if told := body.text("event_type"); h.EventType == "" && plainType.MatchString(told) {
+		h.EventType = told
+	}
+	payload := body.object(h.EventType)
+	h.subject = subjectOf(h.EventType, payload)
+	if h.IncidentID == "" {
+		h.IncidentID = incidentOf(h.EventType, payload)
+	}
+	return h
+}
+
+// incidentOf is the incident that people find a webhook under, as the view webhook_meaning tells it; empty for none.
+func incidentOf(eventType string, p object) string {
+	for _, id := range []string{p.text("incident_id"), p.object("incident").text("id"), p.object("postmortem_document").text("incident_id")} {
+		if id != "" {
+			return id
+		}
+	}
+	if strings.Contains(eventType, "_incident.incident_") {
+		return p.text("id")
+	}
+	related := append(p.objects("related_incidents"), p.object("escalation").objects("related_incidents")...)
+	if len(related) == 0 {
+		return ""
+	}
+	return related[0].text("id")
+}
+
+// subjectOf reads a webhook's payload, which stands in its body under the name of its type.
+func subjectOf(eventType string, p object) subject {
+	private := strings.HasPrefix(eventType, "private_")
+	kind := typeVersion.ReplaceAllString(eventType, "")
 	kind = strings.TrimPrefix(strings.TrimPrefix(kind, "public_"), "private_")
 
 	switch {
@@ -113,23 +154,22 @@ func (s subject) ifNamed() subject {
 	return s
 }
 
-// object is a JSON object whose members are read one by one, so that one of an unknown form spoils no other.
+// object is a valid JSON object whose members are read one by one, so that one of an unknown form spoils no other.
 type object map[string]json.RawMessage
 
-func (o object) text(name string) string {
-	var s string
-	_ = json.Unmarshal(o[name], &s)
+func (o object) text(name string) (s string) {
+	if raw := o[name]; len(raw) > 0 && raw[0] == '"' {
+		_ = json.Unmarshal(raw, &s) // valid, as the whole is
+	}
 	return s
 }
 
-func (o object) object(name string) object {
-	var inner object
-	_ = json.Unmarshal(o[name], &inner)
-	return inner
-}
+func (o object) object(name string) object { return mapping.Members(o[name]) }
 
 func (o object) objects(name string) []object {
 	var list []object
-	_ = json.Unmarshal(o[name], &list)
+	if raw := o[name]; len(raw) > 0 && raw[0] == '[' {
+		_ = json.Unmarshal(raw, &list)
+	}
 	return list
 }

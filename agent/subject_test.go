@@ -1,7 +1,7 @@
 package agent
 
 import (
-	"encoding/json"
+	"database/sql"
 	"os"
 	"path/filepath"
 	"strings"
@@ -36,15 +36,10 @@ func TestSubjectOfEveryVendorExample(t *testing.T) {
 	for name, body := range vendorWebhooks(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var w struct {
-				EventType string `json:"event_type"`
-			}
-			if err := json.Unmarshal(body, &w); err != nil {
-				t.Fatal(err)
-			}
-			s := subjectOf(store.Webhook{EventType: w.EventType, Body: body})
+			h := hookOf(store.Webhook{Body: body})
+			s := h.subject
 			if s.id == "" {
-				t.Fatalf("got no subject, want the id of what %s speaks of", w.EventType)
+				t.Fatalf("got no subject, want the id of what %s speaks of", h.EventType)
 			}
 			private := strings.HasPrefix(name, "private_")
 			want := aboutIncident
@@ -72,6 +67,23 @@ func TestSubjectOfEveryVendorExample(t *testing.T) {
 	}
 }
 
+// The rows of webhooks that were looked at say the same as the view says of those that were not.
+func TestMeaningIsThatOfTheView(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{})
+	db := must(sql.Open("sqlite", "file:"+w.path))(w)
+	defer db.Close()
+	for name, body := range vendorWebhooks(t) {
+		must(w.a.st.InsertWebhook(w.ctx, name, body))(w)
+		h := hookOf(store.Webhook{ID: name, Body: body})
+		var kind, incident string
+		w.ok(db.QueryRow("SELECT event_type, coalesce(incident_id, '') FROM webhook_meaning WHERE id = ?", name).Scan(&kind, &incident))
+		if h.EventType != kind || h.IncidentID != incident {
+			t.Errorf("%s: read as %q of %q, and the view says %q of %q", name, h.EventType, h.IncidentID, kind, incident)
+		}
+	}
+}
+
 func TestSubjectOfWhatIsNotKnown(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -87,7 +99,7 @@ func TestSubjectOfWhatIsNotKnown(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := subjectOf(store.Webhook{EventType: c.kind, Body: []byte(c.body)})
+			s := hookOf(store.Webhook{EventType: c.kind, Body: []byte(c.body)}).subject
 			if s.about != c.about || s.id != c.id {
 				t.Errorf("got %q %q, want %q %q", s.about, s.id, c.about, c.id)
 			}
@@ -99,7 +111,7 @@ func FuzzSubjectOf(f *testing.F) {
 	f.Add("public_escalation.escalation_created_v1", []byte(`{"public_escalation.escalation_created_v1":{"id":"E","related_incidents":[{"id":"I"}]}}`))
 	f.Add("private_incident.action_created_v1", []byte(`{"private_incident.action_created_v1":{"id":"A"}}`))
 	f.Fuzz(func(t *testing.T, kind string, body []byte) {
-		s := subjectOf(store.Webhook{EventType: kind, Body: body})
+		s := hookOf(store.Webhook{EventType: kind, Body: body}).subject
 		if (s.about == aboutNothing) != (s.id == "") {
 			t.Errorf("about %q with id %q", s.about, s.id)
 		}

@@ -281,6 +281,17 @@ func unquote(raw json.RawMessage) string {
 	return s
 }
 
+// Members takes a JSON object apart that is known to be valid (json.Valid); nil for any other value. Of a key that stands
+// there twice the last counts, as for encoding/json, at a fraction of its price.
+func Members(valid json.RawMessage) map[string]json.RawMessage {
+	if valid = bytes.TrimSpace(valid); len(valid) == 0 || valid[0] != '{' {
+		return nil
+	}
+	members := make(map[string]json.RawMessage)
+	walkObject(valid, func(key string, value json.RawMessage) { members[key] = value })
+	return members
+}
+
 func walkObject(raw json.RawMessage, each func(key string, value json.RawMessage)) {
 	for i := skipSpace(raw, 1); i < len(raw) && raw[i] != '}'; {
 		end := skipValue(raw, i)

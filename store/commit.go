@@ -96,7 +96,7 @@ type InboxRow struct {
 // WebhookEnd ends a pending webhook; one that has ended already is left as it is.
 type WebhookEnd struct {
 	ID         string
-	EventType  string // its meaning, as Webhooks told it
+	EventType  string // its meaning, which stands in the row from then on
 	IncidentID string
 	State      string // WebhookDone, WebhookFailed, WebhookIgnored, or WebhookPending to count a failed attempt
 	Error      string

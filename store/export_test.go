@@ -51,3 +51,10 @@ func (s *Store) TryToWriteThroughAReader() error {
 	_, err := s.readDB.Exec(`INSERT INTO meta (key, value) VALUES ('x', 'y')`)
 	return err
 }
+
+// Meaning is what the view tells people of a webhook.
+func (s *Store) Meaning(ctx context.Context, id string) (eventType, incidentID string, err error) {
+	_, err = s.one(ctx, "reading a meaning", `SELECT CAST(event_type AS TEXT), CAST(incident_id AS TEXT) FROM webhook_meaning WHERE id = ?`, []any{id},
+		dbText[string]{&eventType}, dbText[string]{&incidentID})
+	return eventType, incidentID, err
+}

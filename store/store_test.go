@@ -211,15 +211,13 @@ func waitingWebhooks(t testing.TB, s *store.Store, limit int) []store.Webhook {
 	return hooks
 }
 
-// meaning is the ends of webhooks with what the webhooks mean, as an agent ends them.
+// meaning is the ends of webhooks with what the view says that they mean.
 func meaning(t testing.TB, s *store.Store, ends ...store.WebhookEnd) []store.WebhookEnd {
 	t.Helper()
-	for _, w := range waitingWebhooks(t, s, 1000) {
-		for i := range ends {
-			if ends[i].ID == w.ID {
-				ends[i].EventType, ends[i].IncidentID = w.EventType, w.IncidentID
-			}
-		}
+	for i, e := range ends {
+		var err error
+		ends[i].EventType, ends[i].IncidentID, err = s.Meaning(ctx, e.ID)
+		ok(t, err)
 	}
 	return ends
 }

@@ -171,8 +171,8 @@ type Alert struct {
 type Webhook struct {
 	Seq        int64  // in the order of arrival
 	ID         string // the webhook-id header
-	EventType  string
-	IncidentID string // empty where the payload names none
+	EventType  string // as an earlier look has noted it; empty before
+	IncidentID string // the same; empty where the payload names none
 	Body       []byte
 	State      string
 	Error      string

@@ -30,15 +30,15 @@ func (s *Store) WaitingWebhooks(ctx context.Context, limit int) ([]int64, error)
 		`SELECT seq FROM webhook INDEXED BY webhook_pending WHERE state = 'pending' ORDER BY seq LIMIT ?`, limit)
 }
 
-// Webhooks reads webhooks with their meaning, in no order; one that is not there is left out. What stands where a text
-// should be is read as one: a webhook of another form holds up no other.
+// Webhooks reads webhooks, in no order; one that is not there is left out. Its meaning is empty if nobody has looked at it
+// yet: the view webhook_meaning tells it to people then.
 func (s *Store) Webhooks(ctx context.Context, seqs ...int64) ([]Webhook, error) {
 	list, err := json.Marshal(seqs)
 	if err != nil {
 		return nil, fmt.Errorf("reading webhooks: %w", err)
 	}
-	return all(ctx, s, "reading webhooks", (*Webhook).fields, `SELECT seq, id, CAST(event_type AS TEXT), CAST(incident_id AS TEXT), body, state, error, received_at, attempts
-		FROM webhook_meaning WHERE seq IN (SELECT value FROM json_each(?))`, string(list))
+	return all(ctx, s, "reading webhooks", (*Webhook).fields, `SELECT seq, id, event_type, incident_id, body, state, error, received_at, attempts
+		FROM webhook WHERE seq IN (SELECT value FROM json_each(?))`, string(list))
 }
 
 func (w *Webhook) fields() []any {
