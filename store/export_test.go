@@ -21,6 +21,15 @@ func (o Options) WithPages(held, litestream int64) Options {
 	return o
 }
 
+// WithClock lets the writer keep away from the lock by another clock.
+func (o Options) WithClock(now func() time.Time, sleep func(time.Duration)) Options {
+	o.clock = clock{now, sleep}
+	return o
+}
+
+// PauseAfter is how long the write lock is left free after it was held.
+func PauseAfter(held time.Duration) time.Duration { return pauseAfter(held) }
+
 // Busy runs a member in the writer's queue that blocks it until release is closed, so that what comes behind waits
 // for one batch. begun is closed once it runs.
 func (s *Store) Busy(begun chan<- struct{}, release <-chan struct{}) {

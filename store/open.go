@@ -46,6 +46,7 @@ type Options struct {
 	migrations                 fs.FS
 	patience                   time.Duration // instead of migrationPatience
 	heldPages, litestreamPages int64         // instead of the constants
+	clock                      clock         // the writer's
 }
 
 // Store is the open database. Its methods may be used from any goroutine.
@@ -84,6 +85,9 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	}
 	if o.heldPages == 0 {
 		o.heldPages, o.litestreamPages = heldPages, litestreamPages
+	}
+	if o.clock.now == nil {
+		o.clock = systemClock
 	}
 	o.Path = followLinks(o.Path)
 	latest, err := latestVersion(o.migrations)
@@ -177,7 +181,7 @@ func (s *Store) openWriter(ctx context.Context) (err error) {
 		return fmt.Errorf("opening %s: %w", s.o.Path, err)
 	}
 	s.writeDB.SetMaxOpenConns(1)
-	if s.writer, err = startWriter(s.writeDB, s.o.Logger, s.hub.notify, &s.litestream); err != nil {
+	if s.writer, err = startWriter(s.writeDB, s.o.Logger, s.o.clock, s.hub.notify, &s.litestream); err != nil {
 		return fmt.Errorf("opening %s: %w", s.o.Path, err)
 	}
 	if err := s.sharing.share(s.o.Path+"-wal", s.o.Path+"-shm"); err != nil {

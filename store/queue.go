@@ -174,7 +174,7 @@ func (s *Store) Head(ctx context.Context, of string) (Head, bool, error) {
 // connection, so that this process's own commits do not count.
 func (s *Store) DataVersion(ctx context.Context) (v int64, err error) {
 	err = s.between(ctx, "looking for other writers", func(*tx) (err error) {
-		v, err = s.writer.dataVersion(time.Now())
+		v, err = s.writer.dataVersion(s.writer.clock.now())
 		return err
 	})
 	return v, err

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,14 +31,6 @@ const (
 	checkpointPages = 400
 )
 
-// Between processes SQLite's write lock is unfair: while a stranger writes too (seen in the last strangerFor), the
-// writer leaves strangerPause between two batches.
-const (
-	strangerLook  = 5 * time.Millisecond
-	strangerFor   = time.Second
-	strangerPause = time.Millisecond
-)
-
 // job is one writer that waits for the next commit.
 type job struct {
 	why   string
@@ -58,6 +51,7 @@ type job struct {
 type writer struct {
 	db         *sql.DB
 	log        *slog.Logger
+	clock      clock
 	notify     func(topics, []Arrival)
 	litestream *atomic.Bool  // checkpoints are left to Litestream
 	ties       atomic.Uint64 // see Store.Ties
@@ -79,14 +73,15 @@ type writer struct {
 	version      int64 // data_version as last read
 	versionAt    time.Time
 	strangerTill time.Time
+	freeTill     time.Time // until then the write lock is left to strangers
 }
 
-func startWriter(db *sql.DB, log *slog.Logger, notify func(topics, []Arrival), litestream *atomic.Bool) (*writer, error) {
+func startWriter(db *sql.DB, log *slog.Logger, clock clock, notify func(topics, []Arrival), litestream *atomic.Bool) (*writer, error) {
 	c, err := openConn(db)
 	if err != nil {
 		return nil, err
 	}
-	w := &writer{db: db, log: log, notify: notify, litestream: litestream, c: c,
+	w := &writer{db: db, log: log, clock: clock, notify: notify, litestream: litestream, c: c,
 		wake: make(chan struct{}, 1), done: make(chan struct{}), turn: make(chan struct{}, 1)}
 	w.turn <- struct{}{}
 	go w.loop()
@@ -140,7 +135,7 @@ func (w *writer) commitAlone(j *job) bool {
 	default:
 		return false
 	}
-	if time.Now().Before(w.strangerTill) { // batches are to leave a pause between them
+	if w.clock.now().Before(w.freeTill) {
 		w.turn <- struct{}{}
 		return false
 	}
@@ -204,6 +199,13 @@ func (w *writer) withdraw(j *job) bool {
 	return true
 }
 
+// waits tells whether anybody does.
+func (w *writer) waits() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.queue) > 0
+}
+
 // take removes the next batch from the queue: jobs of one kind, within the bounds.
 func (w *writer) take() (batch []*job, closed bool) {
 	w.mu.Lock()
@@ -222,6 +224,19 @@ func (w *writer) take() (batch []*job, closed bool) {
 	clear(w.queue[rest:])
 	w.queue = w.queue[:rest]
 	return batch, w.closed
+}
+
+// putBack gives jobs that were taken and did not run their place at the head of the queue again.
+func (w *writer) putBack(rest []*job) {
+	if len(rest) == 0 {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, j := range rest {
+		j.taken = false
+	}
+	w.queue = slices.Insert(w.queue, 0, rest...)
 }
 
 // close ends the writer once what waits is done.
@@ -245,21 +260,22 @@ func (w *writer) loop() {
 			// Whoever is about to queue gets to do so before the batch closes; a pause of any length loses more.
 			runtime.Gosched()
 			<-w.turn
+			if pause := w.freeTill.Sub(w.clock.now()); pause > 0 && w.waits() {
+				w.turn <- struct{}{}
+				w.clock.sleep(pause)
+				continue
+			}
 			batch, closed := w.take()
 			if len(batch) > 0 {
 				w.serve(batch)
 			}
 			w.checkpointWhenDue()
-			pause := time.Now().Before(w.strangerTill)
 			if len(batch) == 0 && closed {
 				return // with the turn: nobody gets the connection any more
 			}
 			w.turn <- struct{}{}
 			if len(batch) == 0 {
 				break
-			}
-			if pause {
-				time.Sleep(strangerPause)
 			}
 		}
 	}
@@ -272,7 +288,10 @@ func (w *writer) serve(batch []*job) {
 	}
 	if j := batch[0]; j.alone {
 		j.tx = tx{conn: w.c}
-		finish(batch, j.run(&j.tx))
+		began := w.clock.now()
+		err := j.run(&j.tx)
+		w.held(began)
+		finish(batch, err)
 		return
 	}
 	w.commit(batch)
@@ -310,7 +329,8 @@ func (w *writer) commit(batch []*job) {
 		finish(batch, fmt.Errorf("beginning the transaction: %w", err))
 		return
 	}
-	if err := w.attempt(batch); err != nil {
+	ran, err := w.attempt(batch)
+	if err != nil {
 		w.rollback()
 		if len(batch) == 1 {
 			finish(batch, err)
@@ -326,6 +346,8 @@ func (w *writer) commit(batch []*job) {
 		}
 		return
 	}
+	w.putBack(batch[ran:])
+	batch = batch[:ran]
 	var changed topics
 	var arrived []Arrival
 	for _, j := range batch {
@@ -356,15 +378,22 @@ func (w *writer) begin() error {
 	return err
 }
 
-// attempt runs the members and commits. An error means that the transaction is lost; a member's own error is kept
-// with the member.
-func (w *writer) attempt(batch []*job) error {
+// attempt runs the members, while a stranger writes too only the first of them, and commits. An error means that the
+// transaction is lost; a member's own error is kept with the member.
+func (w *writer) attempt(batch []*job) (ran int, err error) {
 	defer w.since.Store(0)
-	if err := w.lookForStrangers(); err != nil {
-		return err
+	began := w.clock.now()
+	defer w.held(began)
+	if err := w.lookForStrangers(began); err != nil {
+		return 0, err
 	}
+	short := began.Before(w.strangerTill)
 	now := formatTime(time.Now())
 	for _, j := range batch {
+		if short && ran > 0 && w.clock.now().Sub(began) >= strangerBatch {
+			break
+		}
+		ran++
 		if j.err = j.ctx.Err(); j.err != nil {
 			continue
 		}
@@ -372,33 +401,33 @@ func (w *writer) attempt(batch []*job) error {
 		if len(batch) == 1 {
 			// Nobody else's work is in the transaction: his mistake may end it, which spares two statements.
 			if err := j.run(&j.tx); err != nil {
-				return err
+				return 0, err
 			}
 			break
 		}
 		if j.whole {
 			if j.err = j.run(&j.tx); j.err != nil && !own(j.err) {
-				return j.err
+				return 0, j.err
 			}
 			continue
 		}
 		if _, err := w.c.exec("SAVEPOINT member"); err != nil {
-			return err
+			return 0, err
 		}
 		if j.err = j.run(&j.tx); j.err != nil {
 			if !own(j.err) {
-				return j.err
+				return 0, j.err
 			}
 			if _, err := w.c.exec("ROLLBACK TO member"); err != nil {
-				return fmt.Errorf("%w (after %w)", err, j.err)
+				return 0, fmt.Errorf("%w (after %w)", err, j.err)
 			}
 		}
 		if _, err := w.c.exec("RELEASE member"); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	_, err := w.c.exec("COMMIT")
-	return err
+	_, err = w.c.exec("COMMIT")
+	return ran, err
 }
 
 // rollback leaves the connection without a transaction, or gives it up.
@@ -410,8 +439,7 @@ func (w *writer) rollback() {
 }
 
 // lookForStrangers notices commits of other processes.
-func (w *writer) lookForStrangers() error {
-	now := time.Now()
+func (w *writer) lookForStrangers(now time.Time) error {
 	if now.Sub(w.versionAt) < strangerLook {
 		return nil
 	}
