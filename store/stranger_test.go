@@ -100,7 +100,7 @@ func TestTheLockIsLeftFreeOnlyWhileAStrangerWrites(t *testing.T) {
 	s, f, _, h, come := beside(t)
 	const held = 2 * time.Millisecond
 	f.onCall(func(what string, _ int) {
-		if strings.HasPrefix(what, inserting) {
+		if strings.HasPrefix(what, inserting) || strings.HasPrefix(what, "PRAGMA incremental_vacuum") {
 			h.move(held)
 		}
 	})
@@ -120,9 +120,14 @@ func TestTheLockIsLeftFreeOnlyWhileAStrangerWrites(t *testing.T) {
 	h.move(time.Millisecond)
 	write("e")
 	pauses("pauses between two writes a millisecond apart", store.PauseAfter(held)-time.Millisecond)
-	h.move(2 * time.Second)
+	h.move(store.PauseAfter(held))
+	ok(t, s.IncrementalVacuum(ctx, 1))
+	pauses("pauses where all of it has gone by")
 	write("f")
+	pauses("pauses between free pages that are given back and a write", store.PauseAfter(held))
+	h.move(2 * time.Second)
 	write("g")
+	write("h")
 	pauses("pauses once he has gone")
 }
 
