@@ -3,6 +3,7 @@ module github.com/tigerops/tigerops-incidentio
 go 1.26.0
 
 require (
+	github.com/a-h/templ v0.3.1100 // pages compiled to Go: html/template makes the linker keep every exported method, 2.5 MB
 	github.com/caarlos0/env/v11 v11.4.2 // given: the environment into a struct
 	github.com/cenkalti/backoff/v4 v4.3.0 // given: delays between attempts
 	github.com/coreos/go-systemd/v22 v22.7.0 // sd_notify, the watchdog and sockets handed over

@@ -1,6 +1,9 @@
 package webhook
 
-import "fmt"
+import (
+	"fmt"
+	"strconv"
+)
 
 // Size of a chart in its own units, which the style sheet scales.
 const (
@@ -60,3 +63,14 @@ func chartWords(which string, good, bad int) string {
 }
 
 func scaled(n, most int) float64 { return float64(n) / float64(max(most, 1)) * chartHeight }
+
+// words tell the chart's sum and its highest hour.
+func (c chart) words() string {
+	if c.Most == 0 {
+		return c.Summary
+	}
+	return fmt.Sprintf("%s, at most %d an hour", c.Summary, c.Most)
+}
+
+// units writes a length in the chart's units.
+func units(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }

@@ -23,30 +23,6 @@ type Page struct {
 	WaitingMore   int
 }
 
-// deadList is dead events with their buttons, on either page.
-type deadList struct {
-	Events []PageEvent
-	Now    time.Time
-	From   string // the incident whose page it is, empty for the overview
-}
-
-// button is what the two forms of a dead event need.
-type button struct {
-	ID   int64
-	From string
-}
-
-// With gives the buttons of one event.
-func (d deadList) With(id int64) button { return button{ID: id, From: d.From} }
-
-// DeadList is for the page's template.
-func (p Page) DeadList() any { return deadList{Events: p.Dead, Now: p.Now} }
-
-// DeadList is for the page's template.
-func (s Story) DeadList() any {
-	return deadList{Events: s.Dead, Now: s.Now, From: s.Incident.TigerOpsID}
-}
-
 // Young tells whether the counts of the charts are of less than a day.
 func (p Page) Young() bool { return p.Now.Sub(p.HoursSince) < 23*time.Hour }
 

@@ -8,28 +8,20 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"html/template"
 	"net/http"
 	"net/url"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/a-h/templ"
 	"github.com/julienschmidt/httprouter"
 )
 
 //go:embed page
-var pageFiles embed.FS
-
-var pages = template.Must(template.New("").Funcs(template.FuncMap{
-	"path":  url.PathEscape,
-	"when":  when,
-	"next":  next,
-	"chart": newChart,
-	"count": count,
-	"tone":  tone,
-}).ParseFS(pageFiles, "page/*.html"))
+var assets embed.FS
 
 // pagePolicy lets the pages load their own files and nothing else. Their own origin goes with a form's post: a browser that
 // kept it back would say "null", as for another site's.
@@ -39,16 +31,6 @@ var pagePolicy = map[string]string{
 	"X-Frame-Options":         "DENY",
 }
 
-// view is what a template is given.
-type view struct {
-	Title  string
-	Done   string // what a post just did, told at the top
-	Page   Page
-	Story  Story
-	Error  *Error
-	Status string // text of the error's status
-}
-
 func (l *listener) page(w http.ResponseWriter, r *http.Request, _ httprouter.Params) error {
 	ctx, cancel := context.WithTimeout(r.Context(), readWithin)
 	defer cancel()
@@ -56,7 +38,7 @@ func (l *listener) page(w http.ResponseWriter, r *http.Request, _ httprouter.Par
 	if err != nil {
 		return err
 	}
-	return render(w, http.StatusOK, "status.html", view{Title: title(page), Done: done(r), Page: page})
+	return render(w, http.StatusOK, statusPage(page, done(r)))
 }
 
 // title tells the state of things in a browser's tab.
@@ -86,7 +68,7 @@ func (l *listener) story(w http.ResponseWriter, r *http.Request, p httprouter.Pa
 	if err != nil {
 		return err
 	}
-	return render(w, http.StatusOK, "story.html", view{Title: id, Done: done(r), Story: story})
+	return render(w, http.StatusOK, storyPage(id, story, done(r)))
 }
 
 func (l *listener) retry(w http.ResponseWriter, r *http.Request, p httprouter.Params) error {
@@ -148,16 +130,15 @@ func done(r *http.Request) string {
 
 // errorPage answers e to a person.
 func (l *listener) errorPage(w http.ResponseWriter, e *Error) {
-	status := http.StatusText(e.Status)
-	if render(w, e.Status, "error.html", view{Title: status, Error: e, Status: status}) != nil {
+	if render(w, e.Status, errorPage(http.StatusText(e.Status), e)) != nil {
 		writeError(w, e)
 	}
 }
 
 // render writes a page in full or not at all.
-func render(w http.ResponseWriter, status int, name string, v view) error {
+func render(w http.ResponseWriter, status int, page templ.Component) error {
 	var b bytes.Buffer
-	if err := pages.ExecuteTemplate(&b, name, v); err != nil {
+	if err := page.Render(context.Background(), &b); err != nil {
 		return &Error{Status: http.StatusInternalServerError, Message: "the page could not be made", Cause: err, reason: "template"}
 	}
 	for name, value := range pagePolicy {
@@ -172,7 +153,7 @@ var assetTypes = map[string]string{".css": "text/css; charset=utf-8", ".js": "te
 
 func (l *listener) asset(w http.ResponseWriter, r *http.Request, p httprouter.Params) error {
 	name := p.ByName("name")
-	file, err := pageFiles.ReadFile("page/" + name)
+	file, err := assets.ReadFile("page/" + name)
 	kind := assetTypes[path.Ext(name)]
 	if err != nil || kind == "" {
 		return notFound(w, r)
@@ -185,27 +166,6 @@ func (l *listener) asset(w http.ResponseWriter, r *http.Request, p httprouter.Pa
 	h.Set("ETag", `"`+hex.EncodeToString(sum[:8])+`"`)
 	http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(file))
 	return nil
-}
-
-// when shows a time as people say it, with the exact one behind it.
-func when(now, t time.Time) template.HTML {
-	if t.IsZero() {
-		return "never"
-	}
-	t = t.UTC()
-	// Digits and fixed words only.
-	return template.HTML(fmt.Sprintf(`<time datetime="%s" title="%s UTC">%s</time>`, t.Format(time.RFC3339), t.Format("2006-01-02 15:04:05"), ago(now.Sub(t))))
-}
-
-// next shows when something planned comes; what is due is shown so.
-func next(now, t time.Time) template.HTML {
-	switch {
-	case t.IsZero():
-		return "–"
-	case !t.After(now):
-		return "now"
-	}
-	return when(now, t)
 }
 
 func ago(d time.Duration) string {
@@ -250,4 +210,9 @@ func tone(state string) string {
 		return "bad"
 	}
 	return ""
+}
+
+// joined are the texts that are not empty, with dots between.
+func joined(texts ...string) string {
+	return strings.Join(slices.DeleteFunc(texts, func(s string) bool { return s == "" }), " · ")
 }
