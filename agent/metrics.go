@@ -164,9 +164,9 @@ func stepKind(step string) string {
 }
 
 var (
-	plainWord = regexp.MustCompile(`^[a-z][a-z0-9_]{0,39}$`)
-	typeWord  = regexp.MustCompile(`^[a-z][a-z0-9_.]{0,79}$`)
-	callWord  = regexp.MustCompile(`^[A-Z]+ /[A-Za-z0-9_/{}.-]{0,99}$`)
+	plainWord = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
+	typeWord  = regexp.MustCompile(`^[a-z][a-z0-9_.]*$`)
+	callWord  = regexp.MustCompile(`^[A-Z]+ /[A-Za-z0-9_/{}.-]*$`)
 )
 
 // vocabulary keeps a label's values few although they come from a stranger: the first ones that look like a word, and
@@ -176,7 +176,10 @@ type vocabulary struct {
 	known map[string]bool
 }
 
-const vocabularySize = 64
+const (
+	vocabularySize = 64
+	longestWord    = 100 // not in the forms: a regexp that counts to it takes a hundred times the memory
+)
 
 func (v *vocabulary) word(s string, form *regexp.Regexp) string {
 	v.mu.Lock()
@@ -184,7 +187,7 @@ func (v *vocabulary) word(s string, form *regexp.Regexp) string {
 	switch {
 	case v.known[s]:
 		return s
-	case len(v.known) >= vocabularySize || !form.MatchString(s):
+	case len(v.known) >= vocabularySize || len(s) > longestWord || !form.MatchString(s):
 		return "other"
 	case v.known == nil:
 		v.known = make(map[string]bool)

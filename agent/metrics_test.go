@@ -3,6 +3,7 @@ package agent
 import (
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,6 +23,12 @@ func TestVocabularyKeepsALabelsValuesFew(t *testing.T) {
 	for word, want := range map[string]string{"code_0": "code_0", "code_9999": "other", "Wörter mit Leerzeichen": "other", "": "other"} {
 		if got := v.word(word, plainWord); got != want {
 			t.Errorf("word(%q): got %q, want %q", word, got, want)
+		}
+	}
+	var fresh vocabulary
+	for n, want := range map[int]bool{longestWord: true, longestWord + 1: false} {
+		if got := fresh.word(strings.Repeat("a", n), plainWord) != "other"; got != want {
+			t.Errorf("a word of %d letters: known %v, want %v", n, got, want)
 		}
 	}
 }

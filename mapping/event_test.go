@@ -259,6 +259,7 @@ func TestReferenceIsPlain(t *testing.T) {
 		"evt_01JD.a:b-c":        "evt_01JD.a:b-c",
 		"":                      "e-e3b0c44298fc1c14",
 		"a b":                   "e-c8687a08aa5d6ed2",
+		strings.Repeat("x", 80): strings.Repeat("x", 80),
 		strings.Repeat("x", 81): "e-",
 	} {
 		if got := mapping.Reference(in); !strings.HasPrefix(got, want) || len(got) > 80 {

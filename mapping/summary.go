@@ -159,12 +159,18 @@ func services(i Incident) []string {
 // number writes a number without an exponent or needless digits.
 func number(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
 
-// plainName is a TigerOps incident id that stands in Markdown as it is.
-var plainName = regexp.MustCompile("^[^*`\\[\\]\\\\<>\\x00-\\x1f\\x7f ](?:[^*`\\[\\]\\\\<>\\x00-\\x1f\\x7f]{0,198}[^*`\\[\\]\\\\<>\\x00-\\x1f\\x7f_ ])?$")
+// plainName is a TigerOps incident id that stands in Markdown as it is, unless it is longer than maxPlainName.
+var plainName = regexp.MustCompile("^[^*`\\[\\]\\\\<>\\x00-\\x1f\\x7f ](?:[^*`\\[\\]\\\\<>\\x00-\\x1f\\x7f]*[^*`\\[\\]\\\\<>\\x00-\\x1f\\x7f_ ])?$")
+
+// Bounds of names in characters: what we write, and what is taken for a name in what is read. See maxPlainID.
+const (
+	maxPlainName = 200
+	maxMark      = 256
+)
 
 // nameOf is how texts name a TigerOps incident: by its id, or by a short hash of an id that would break them.
 func nameOf(tigeropsID string) string {
-	if plainName.MatchString(tigeropsID) {
+	if utf8.RuneCountInString(tigeropsID) <= maxPlainName && plainName.MatchString(tigeropsID) {
 		return tigeropsID
 	}
 	return Reference(tigeropsID)
@@ -176,13 +182,16 @@ func incidentMark(tigeropsID string) string { return "TigerOps " + nameOf(tigero
 // markLine ends a section of a summary.
 func markLine(tigeropsID string) string { return "*" + incidentMark(tigeropsID) + "*" }
 
-var markPattern = regexp.MustCompile(`(?m)^[ \t]*[*_]TigerOps (\S.{0,255})[*_][ \t]*\r?$`)
+var markPattern = regexp.MustCompile(`(?m)^[ \t]*[*_]TigerOps (\S.*)[*_][ \t]*\r?$`)
 
 // DeclaredFor finds the TigerOps incidents that a summary was written for, by the lines that end their sections.
 func DeclaredFor(summary string) []string {
 	var all []string
 	seen := make(map[string]bool)
 	for _, m := range markPattern.FindAllStringSubmatch(summary, -1) {
+		if utf8.RuneCountInString(m[1]) > maxMark {
+			continue
+		}
 		// An editor may have put backslashes before characters that can mean formatting.
 		id := strings.ReplaceAll(m[1], `\`, "")
 		if !seen[id] {

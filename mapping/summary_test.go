@@ -117,6 +117,8 @@ func TestDeclaredFor(t *testing.T) {
 		"TigerOps TIG-1":       nil,
 		"*TigerOps *":          nil,
 		"**TigerOps TIG-1**":   nil,
+		"*TigerOps " + strings.Repeat("ü", 256) + "*": {strings.Repeat("ü", 256)},
+		"*TigerOps " + strings.Repeat("ü", 257) + "*": nil,
 	} {
 		if got := mapping.DeclaredFor(summary); !reflect.DeepEqual(got, want) {
 			t.Errorf("%q: got %q, want %q", summary, got, want)
@@ -128,6 +130,13 @@ func TestDeclaredFor(t *testing.T) {
 		got := mapping.DeclaredFor(w.tie.Agreed.Summary)
 		if len(got) != 1 || got[0] != id && got[0] != mapping.Reference(id) {
 			t.Errorf("%q: declared for %q", id, got)
+		}
+	}
+	for n, whole := range map[int]bool{200: true, 201: false} {
+		w, id := newWorld(t), strings.Repeat("ü", n)
+		w.event(mapping.Event{ID: "e1", Type: "incident.created", Incident: mapping.Incident{ID: id}})
+		if got := mapping.DeclaredFor(w.tie.Agreed.Summary); len(got) != 1 || (got[0] == id) != whole {
+			t.Errorf("a name of %d letters: declared for %q", n, got)
 		}
 	}
 }
