@@ -165,10 +165,10 @@ func (s *Store) prepare(ctx context.Context, version, latest int) (err error) {
 	if err := s.sharing.share(s.o.Path, s.o.Path+"-wal", s.o.Path+"-shm", s.o.Path+".lock"); err != nil {
 		return err
 	}
-	if version != absent {
-		if err := s.checkAtStart(ctx); err != nil {
-			return err
-		}
+	if version == absent {
+		s.health.looked = true // there is nothing in it yet
+	} else if err := s.checkAtStart(ctx); err != nil {
+		return err
 	}
 	if version < latest {
 		return s.o.migrate(ctx, s.sharing, version, latest)
