@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -125,11 +126,11 @@ func (l *loader) parse(all []variable, set map[string]string) {
 // variables that begin so too, so only near ones are told.
 func (l *loader) misspelt(names []string) {
 	for _, name := range sorted(l.Environ) {
-		if l.Environ[name] == "" || !strings.HasPrefix(name, "AGENT_") && !strings.HasPrefix(name, "INCIDENT_IO_") && !strings.HasPrefix(name, "TIGEROPS_") {
+		if l.Environ[name] == "" || slices.Contains(names, name) || !strings.HasPrefix(name, "AGENT_") && !strings.HasPrefix(name, "INCIDENT_IO_") && !strings.HasPrefix(name, "TIGEROPS_") {
 			continue
 		}
 		best, _ := Nearest(name, names)
-		if d := distance(name, best); d > 0 && d <= 2 {
+		if distance(name, best) <= 2 {
 			l.warnOnce(Finding{Source: Source{Variable: name}, Message: "is read by nobody", Mend: fmt.Sprintf("did you mean %s?", best)})
 		}
 	}

@@ -6,7 +6,10 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime"
+	"runtime/debug"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -85,7 +88,18 @@ func (a *app) run(ctx context.Context) error {
 			}
 		}
 	}()
+	defer time.AfterFunc(settleAfter, settle).Stop()
 	return ag.Run(ctx)
+}
+
+// settleAfter is how long after a start what only that needed is given back.
+const settleAfter = time.Second
+
+// settle gives the system back what only the start needed. A migration reads with buffers of megabytes, which Go would keep
+// for minutes, and by which it would go on to measure how much garbage may gather.
+func settle() {
+	runtime.GC() // what is pooled, as those buffers are, outlives one collection
+	debug.FreeOSMemory()
 }
 
 // logger writes to w as the configuration wants it; under systemd text becomes journal entries with a field for each
