@@ -58,6 +58,7 @@ type Store struct {
 	writer     *writer // nil: read-only
 	readDB     *sql.DB
 	stmts      sync.Map // query text to *sql.Stmt of readDB
+	preparing  sync.Mutex
 	hub        hub
 	litestream atomic.Bool
 	pruned     pruneMarks
@@ -197,8 +198,9 @@ func (s *Store) openReaders(ctx context.Context) (err error) {
 	s.readDB.SetMaxOpenConns(readers)
 	s.readDB.SetMaxIdleConns(readers)
 	s.readDB.SetConnMaxIdleTime(readerIdleTime)
+	// A SELECT reads the schema, too, which PRAGMA would leave to the first query.
 	var queryOnly int
-	if err := s.readDB.QueryRowContext(ctx, "PRAGMA query_only").Scan(&queryOnly); err != nil {
+	if err := s.readDB.QueryRowContext(ctx, "SELECT query_only FROM pragma_query_only").Scan(&queryOnly); err != nil {
 		return fmt.Errorf("opening %s for reading: %w", s.o.Path, err)
 	}
 	if queryOnly != 1 {

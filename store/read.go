@@ -7,8 +7,14 @@ import (
 	"fmt"
 )
 
-// read prepares a query once for the read pool.
+// read prepares a query once for the read pool. One is prepared at a time: the many of a start would else open all
+// connections, which takes longer than to wait.
 func (s *Store) read(query string) (*sql.Stmt, error) {
+	if st, ok := s.stmts.Load(query); ok {
+		return st.(*sql.Stmt), nil
+	}
+	s.preparing.Lock()
+	defer s.preparing.Unlock()
 	if st, ok := s.stmts.Load(query); ok {
 		return st.(*sql.Stmt), nil
 	}
@@ -16,10 +22,7 @@ func (s *Store) read(query string) (*sql.Stmt, error) {
 	if err != nil {
 		return nil, s.sound(err)
 	}
-	if first, loaded := s.stmts.LoadOrStore(query, st); loaded {
-		st.Close()
-		return first.(*sql.Stmt), nil
-	}
+	s.stmts.Store(query, st)
 	return st, nil
 }
 
