@@ -15,7 +15,7 @@ const (
 // inOrder are items by when they were made.
 func inOrder(items []Item) []Item {
 	items = slices.DeleteFunc(slices.Clone(items), func(i Item) bool { return i.ID == "" })
-	slices.SortFunc(items, func(a, b Item) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.ID, b.ID)) })
+	slices.SortStableFunc(items, func(a, b Item) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.ID, b.ID)) })
 	return items
 }
 
@@ -107,7 +107,7 @@ func (w *comparison) compareEscalations() {
 	all := slices.DeleteFunc(slices.Clone(w.Look.Escalations), func(e Escalation) bool {
 		return e.ID == "" || len(e.IncidentIDs) > 0 && !slices.Contains(e.IncidentIDs, w.Look.Remote.ID)
 	})
-	slices.SortFunc(all, func(a, b Escalation) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.ID, b.ID)) })
+	slices.SortStableFunc(all, func(a, b Escalation) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.ID, b.ID)) })
 	for _, e := range all {
 		was, seen := w.see(seenEscalation, e.ID, e.Status)
 		if seen && was == e.Status {

@@ -74,7 +74,7 @@ func missing(a, b []Assignment) []Assignment {
 			all = append(all, x)
 		}
 	}
-	slices.SortFunc(all, func(x, y Assignment) int {
+	slices.SortStableFunc(all, func(x, y Assignment) int {
 		return cmp.Or(cmp.Compare(x.Role.ID, y.Role.ID), cmp.Compare(x.User.ID, y.User.ID), cmp.Compare(x.User.Email, y.User.Email))
 	})
 	return all

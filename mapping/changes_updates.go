@@ -15,7 +15,7 @@ type move struct{ status, severity bool }
 // it are left for the next look, else a change would be told without its actor and message.
 func (w *comparison) sortUpdates() {
 	w.updates = slices.Clone(w.Look.Updates)
-	slices.SortFunc(w.updates, func(a, b Update) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.ID, b.ID)) })
+	slices.SortStableFunc(w.updates, func(a, b Update) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.ID, b.ID)) })
 	w.updates = slices.DeleteFunc(w.updates, func(u Update) bool { return u.ID == "" })
 
 	remote := w.Look.Remote

@@ -40,7 +40,7 @@ func (w wish) change() string {
 func (w *comparison) wished(field, pushed string, want func(Event) string) (last wish) {
 	last.pushed = pushed
 	pending := slices.Clone(w.Pending)
-	slices.SortFunc(pending, func(a, b Pending) int { return cmp.Compare(a.OutboxID, b.OutboxID) })
+	slices.SortStableFunc(pending, func(a, b Pending) int { return cmp.Compare(a.OutboxID, b.OutboxID) })
 	for _, p := range pending {
 		switch word := want(p.Event); {
 		case word == "":

@@ -77,7 +77,7 @@ func (l *listener) retry(w http.ResponseWriter, r *http.Request, p httprouter.Pa
 
 func (l *listener) discard(w http.ResponseWriter, r *http.Request, p httprouter.Params) error {
 	return l.tend(w, r, p, "discard", func(ctx context.Context, id int64) error {
-		reason := strings.TrimSpace(r.PostFormValue("reason"))
+		reason := strings.TrimSpace(r.PostForm.Get("reason"))
 		if reason == "" {
 			reason = "discarded on the status page"
 		}

@@ -45,7 +45,7 @@ func controlTable() []control {
 			do: func(s *Simulator, _ *http.Request) (any, error) { return s.Account(), nil }},
 		{Method: "GET", Path: "/_sim/requests", Does: "the requests seen, oldest first; ?match=TEXT in \"METHOD PATH\", ?after=N",
 			do: func(s *Simulator, r *http.Request) (any, error) {
-				after, _ := strconv.Atoi(r.FormValue("after")) // anything else is from the start
+				after, _ := strconv.Atoi(r.URL.Query().Get("after")) // anything else is from the start
 				list := s.Requests(r.URL.Query()["match"]...)
 				return slices.DeleteFunc(list, func(e Request) bool { return e.N <= after }), nil
 			}},

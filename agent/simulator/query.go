@@ -83,7 +83,7 @@ func (f *filters) done() *apiError {
 		}
 	}
 	if len(f.errs) > 0 {
-		slices.SortFunc(f.errs, func(a, b errorItem) int { return strings.Compare(a.Source.Field, b.Source.Field) })
+		slices.SortStableFunc(f.errs, func(a, b errorItem) int { return strings.Compare(a.Source.Field, b.Source.Field) })
 		return invalid(f.errs)
 	}
 	return nil
