@@ -71,7 +71,7 @@ func (s *Simulator) takeEvent(ev Alert) {
 	now := s.now()
 	if a == nil {
 		a = &ev
-		a.ID, a.CreatedAt, a.UpdatedAt, a.Attributes, a.Events = s.newID(), now, now, []any{}, 1
+		a.ID, a.CreatedAt, a.UpdatedAt, a.Attributes, a.Events = s.idOf("alert", a.DeduplicationKey), now, now, []any{}, 1
 		s.alert.list = append(s.alert.list, a)
 		s.tellAlert("alert_created_v1", a)
 		if r := s.settings.route; r != nil {
@@ -106,7 +106,7 @@ func (s *Simulator) declareByRoute(a *Alert, r AlertRoute) {
 	if sev := s.severityNamed(r.Severity); sev != nil {
 		i.severity = sev.ID
 	}
-	s.declare(i, Actor{Alert: &TitledActor{ID: a.ID, Title: a.Title}})
+	s.declare(i, a.DeduplicationKey, Actor{Alert: &TitledActor{ID: a.ID, Title: a.Title}})
 	s.tieAlert(a, i, s.settings.routeID)
 }
 

@@ -25,7 +25,7 @@ func (s *Simulator) importPostmortem(c *call) (int, any, *apiError) {
 }
 
 func (s *Simulator) addPostmortem(i *incident, by Actor, title, content string) *Postmortem {
-	now, id := s.now(), s.newID()
+	now, id := s.now(), s.idOf("document", title)
 	d := &Postmortem{ID: id, IncidentID: i.id, Title: title, Content: content, Status: "in_progress", Type: "in_app", Editors: []User{}, ExportedURLs: []string{},
 		DocumentURL: "https://app.incident.io/" + s.o.OrgSlug + "/incidents/" + strconv.FormatInt(i.number, 10) + "/post-mortems/" + id, CreatedAt: now, UpdatedAt: now}
 	if by.User != nil {

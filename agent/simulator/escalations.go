@@ -76,7 +76,7 @@ func (s *Simulator) createEscalation(c *call) (int, any, *apiError) {
 // page starts an escalation: it is triggered at once and its people are notified.
 func (s *Simulator) page(v *escalation, by Actor, users []User) {
 	now := s.now()
-	v.e.ID, v.e.Creator, v.e.Priority, v.e.Status, v.e.CreatedAt, v.e.UpdatedAt = s.newID(), by, Priority{Name: "P1"}, "triggered", now, now
+	v.e.ID, v.e.Creator, v.e.Priority, v.e.Status, v.e.CreatedAt, v.e.UpdatedAt = s.idOf("escalation", v.e.IdempotencyKey+v.e.Title), by, Priority{Name: "P1"}, "triggered", now, now
 	v.e.Events = []EscalationEvent{{ID: s.newID(), Event: "triggered", OccurredAt: now}}
 	if len(users) > 0 {
 		v.e.Events = append(v.e.Events, EscalationEvent{ID: s.newID(), Event: "notified_users", OccurredAt: now, Urgency: "high", Users: slices.Clone(users)})

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -216,4 +217,29 @@ func TestCloseEndsWhatHangs(t *testing.T) {
 			t.Errorf("%d alerts after the end", n)
 		}
 	})
+}
+
+func TestAFaultOfOnesOwn(t *testing.T) {
+	t.Parallel()
+	var asked []string
+	s := newSim(t, simulator.Options{Fault: func(r *http.Request, body []byte) *simulator.Fault {
+		asked = append(asked, r.Method+" "+r.URL.Path+string(body))
+		if r.URL.Path == "/v1/identity" {
+			return &simulator.Fault{Kind: simulator.StatusCode, Status: 599}
+		}
+		return nil
+	}})
+	a := newAPI(t, s)
+	a.do("GET", "/v1/identity", nil).want(599)
+	a.do("GET", "/v1/severities", nil).want(200)
+	if _, err := s.Break(simulator.Fault{Kind: simulator.StatusCode, Status: 503}); err != nil {
+		t.Fatal(err)
+	}
+	a.do("GET", "/v1/identity", nil).want(503) // what Break ends asks nobody
+	if want := []string{"GET /v1/identity", "GET /v1/severities"}; !slices.Equal(asked, want) {
+		t.Errorf("asked for %q, want %q", asked, want)
+	}
+	if got := s.Counters().Faults["status"]; got != 2 {
+		t.Errorf("%d faults counted, want 2", got)
+	}
 }

@@ -64,7 +64,8 @@ type hooks struct {
 	mu      sync.Mutex
 	url     string
 	secrets []string
-	rng     *rand.Rand
+	seed    uint64
+	told    names // what webhooks were about
 	list    []*Webhook
 	due     []*sending
 	count   WebhookCounts
@@ -82,7 +83,7 @@ type sending struct {
 func (s *Simulator) startHooks() {
 	h := &s.hooks
 	h.o, h.keep, h.url, h.secrets, h.now = s.o.Webhooks.filled(), s.o.Keep, s.o.WebhookURL, s.o.WebhookSecrets, s.o.Now
-	h.rng = rand.New(rand.NewPCG(s.o.Seed, 0x40_0c))
+	h.seed, h.told = s.o.Seed, names{}
 	h.wake = make(chan struct{}, 1)
 	h.client = s.o.WebhookClient
 	var own *http.Transport
@@ -181,10 +182,12 @@ func (h *hooks) move(w *Webhook, state string) {
 	h.tally(state, 1)
 }
 
-// add records a webhook and queues it as the options say.
-func (h *hooks) add(event string, body []byte, id string, at time.Time) {
+// add records a webhook and queues it as the options say. What chance does to it is a matter of the seed, its type, what
+// it is about, and the how manieth of these it is.
+func (h *hooks) add(event, about string, body []byte, id string, at time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	rng := h.told.chance(h.seed, event+" "+Lasting(about))
 	w := &Webhook{ID: "msg_" + id, EventType: event, Body: string(body), At: at}
 	h.count.Total++
 	h.list = append(h.list, w)
@@ -195,23 +198,23 @@ func (h *hooks) add(event string, body []byte, id string, at time.Time) {
 	case h.url == "":
 		h.move(w, HookUnsent)
 		return
-	case h.o.DropShare > 0 && h.rng.Float64() < h.o.DropShare:
+	case h.o.DropShare > 0 && rng.Float64() < h.o.DropShare:
 		h.move(w, HookDropped)
 		return
 	}
 	h.move(w, HookWaiting)
-	h.queue(&sending{hook: w, when: h.start()})
-	if h.o.DuplicateShare > 0 && h.rng.Float64() < h.o.DuplicateShare {
+	h.queue(&sending{hook: w, when: h.start(rng)})
+	if h.o.DuplicateShare > 0 && rng.Float64() < h.o.DuplicateShare {
 		h.count.Doubled++
-		h.queue(&sending{hook: w, when: h.start(), double: true})
+		h.queue(&sending{hook: w, when: h.start(rng), double: true})
 	}
 }
 
 // start is when a webhook is sent first.
-func (h *hooks) start() time.Time {
+func (h *hooks) start(rng *rand.Rand) time.Time {
 	d := h.o.Delay
 	if h.o.ShuffleWithin > 0 {
-		d += time.Duration(h.rng.Int64N(int64(h.o.ShuffleWithin)))
+		d += time.Duration(rng.Int64N(int64(h.o.ShuffleWithin)))
 	}
 	if d == 0 {
 		return time.Time{}

@@ -175,12 +175,13 @@ func (s *Simulator) addUpdate(i *incident, by Actor, message string) *Update {
 	return up
 }
 
-// declare adds an incident, with its first update, and tells of it. The caller has set everything but what is set here.
-func (s *Simulator) declare(i *incident, by Actor) {
+// declare adds an incident, with its first update, and tells of it. The caller has set everything but what is set here;
+// its id is made for what it comes from, a key or a name.
+func (s *Simulator) declare(i *incident, from string, by Actor) {
 	if s.incident.byID == nil {
 		s.incident.byID = map[string]*incident{}
 	}
-	i.id, i.number = s.newID(), int64(len(s.incident.list)+1)
+	i.id, i.number = s.idOf("incident", from), int64(len(s.incident.list)+1)
 	i.created = s.now()
 	i.updated = i.created
 	i.creator = by

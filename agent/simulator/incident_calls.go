@@ -98,7 +98,7 @@ func (s *Simulator) createIncident(c *call) (int, any, *apiError) {
 	if spend(s.o.Now(), s.rate.hourly) != nil {
 		return no(silentlyThrottled("Too many incidents have been created in the last hour"))
 	}
-	s.declare(i, s.by())
+	s.declare(i, in.IdempotencyKey, s.by())
 	s.keep(c, "incident", in.IdempotencyKey, i.id)
 	return ok("incident", s.show(i))
 }

@@ -63,8 +63,12 @@ type Options struct {
 	// Now is the clock; time.Now if nil. Times that are written always move forward, whatever the clock does.
 	Now func() time.Time
 	// Seed makes ids and everything that is left to chance repeatable. The same seed, clock and requests in the same
-	// order give the same account.
+	// order give the same account. In whatever order they come, the same is what Lasting tells of the ids of incidents,
+	// alerts, escalations, actions, follow-ups and documents, and what becomes of the nth webhook of a type about one.
 	Seed uint64
+	// Fault, if not nil, is asked for the fault of each request that none of Break's ends; nil lets it pass. It may keep a
+	// request waiting. Method, Path, Times, P and Skip of what it answers mean nothing.
+	Fault func(r *http.Request, body []byte) *Fault
 	// Keep bounds the records of requests and of webhooks (each): older ones are forgotten, counters go on. 10,000 if 0.
 	Keep   int
 	Logger *slog.Logger // nil logs nothing

@@ -273,7 +273,7 @@ func (p *Person) Declare(in NewIncident) (ref string, err error) {
 				i.roles[r.ID] = by.User.ID
 			}
 		}
-		p.s.declare(i, by)
+		p.s.declare(i, in.Name, by)
 		ref = p.s.reference(i)
 		return nil
 	})

@@ -148,6 +148,12 @@ func (s *Simulator) handle(r *http.Request) (*answer, error) {
 	entry := s.seen.begin(r, body, begin.UTC())
 	end := Request{ID: s.requestID()}
 	pause, f := s.faults.pick(r.Method, r.URL.Path)
+	if f == nil && s.o.Fault != nil {
+		f = s.o.Fault(r, body)
+	}
+	if f != nil && f.Kind == Delay {
+		pause, f = pause+f.Delay, nil
+	}
 	if pause > 0 {
 		end.Fault = string(Delay)
 	}

@@ -20,6 +20,7 @@ type Simulator struct {
 
 	mu      sync.Mutex // guards everything below
 	rng     *rand.Rand
+	made    names     // what ids were made for
 	last    time.Time // the last time that was written
 	closed  bool
 	timers  map[*time.Timer]struct{}
@@ -55,7 +56,7 @@ func New(o Options) *Simulator {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Simulator{o: o, log: o.Logger, timers: map[*time.Timer]struct{}{}, keys: map[string]keyed{}}
+	s := &Simulator{o: o, log: o.Logger, timers: map[*time.Timer]struct{}{}, keys: map[string]keyed{}, made: names{}}
 	s.life, s.end = context.WithCancel(context.Background())
 	s.rng = rand.New(rand.NewPCG(o.Seed, 0x51_6d))
 	s.keyValue, s.roles = o.Key, o.Roles
@@ -110,6 +111,12 @@ func (s *Simulator) now() time.Time {
 
 // newID makes an id. The caller holds mu.
 func (s *Simulator) newID() string { return ulid(s.o.Now(), s.rng, s.o.Growth) }
+
+// idOf makes the id of something that has a name of its own: behind the time it is a matter of the seed and the name, in
+// whatever order things come. The caller holds mu.
+func (s *Simulator) idOf(kind, name string) string {
+	return ulid(s.o.Now(), s.made.chance(s.o.Seed, kind+" "+name), s.o.Growth)
+}
 
 // later runs f with mu held: now if d is 0, else after d unless the Simulator is closed by then. The caller holds mu.
 func (s *Simulator) later(d time.Duration, f func()) {

@@ -8,12 +8,12 @@ import "time"
 // tellIncident tells of an incident that was made or changed: incident_created_v2 or incident_updated_v2.
 func (s *Simulator) tellIncident(event string, i *incident) {
 	if i.visibility == "private" {
-		s.tell("private_incident."+event, idOnly{i.id})
+		s.tell("private_incident."+event, i.id, idOnly{i.id})
 		return
 	}
 	v := s.show(i)
 	v.MostRecentUpdateMessage = i.message
-	s.tell("public_incident."+event, v)
+	s.tell("public_incident."+event, i.id, v)
 }
 
 type idOnly struct {
@@ -25,7 +25,7 @@ func (s *Simulator) tellStatus(i *incident, before, message string) {
 	if i.visibility == "private" {
 		return
 	}
-	s.tell("public_incident.incident_status_updated_v2", map[string]any{
+	s.tell("public_incident.incident_status_updated_v2", i.id, map[string]any{
 		"incident": s.show(i), "new_status": s.settings.status(i.status), "previous_status": s.settings.status(before), "message": message,
 	})
 }
@@ -45,18 +45,18 @@ type actionV1 struct {
 
 func (s *Simulator) tellAction(event string, a *Action) {
 	if s.incident.byID[a.IncidentID].visibility == "private" {
-		s.tell("private_incident."+event, idOnly{a.ID})
+		s.tell("private_incident."+event, a.ID, idOnly{a.ID})
 		return
 	}
-	s.tell("public_incident."+event, actionV1{ID: a.ID, IncidentID: a.IncidentID, Description: a.Description, Status: a.Status, Assignee: a.Assignee, CompletedAt: a.CompletedAt, CreatedAt: a.CreatedAt, UpdatedAt: a.UpdatedAt})
+	s.tell("public_incident."+event, a.ID, actionV1{ID: a.ID, IncidentID: a.IncidentID, Description: a.Description, Status: a.Status, Assignee: a.Assignee, CompletedAt: a.CompletedAt, CreatedAt: a.CreatedAt, UpdatedAt: a.UpdatedAt})
 }
 
 func (s *Simulator) tellFollowUp(event string, f *FollowUp) {
 	if s.incident.byID[f.IncidentID].visibility == "private" {
-		s.tell("private_incident."+event, idOnly{f.ID})
+		s.tell("private_incident."+event, f.ID, idOnly{f.ID})
 		return
 	}
-	s.tell("public_incident."+event, f)
+	s.tell("public_incident."+event, f.ID, f)
 }
 
 // postmortemWords are the words of the webhook for the statuses of a document, which are not those of the API.
@@ -65,18 +65,18 @@ var postmortemWords = map[string]string{"in_progress": "created", "in_review": "
 func (s *Simulator) tellPostmortem(d *Postmortem, before string) {
 	const event = "postmortem_document_status_updated_v1"
 	if s.incident.byID[d.IncidentID].visibility == "private" {
-		s.tell("private_incident."+event, idOnly{d.ID})
+		s.tell("private_incident."+event, d.ID, idOnly{d.ID})
 		return
 	}
-	s.tell("public_incident."+event, map[string]any{"postmortem_document": d, "new_status": postmortemWords[d.Status], "previous_status": postmortemWords[before]})
+	s.tell("public_incident."+event, d.ID, map[string]any{"postmortem_document": d, "new_status": postmortemWords[d.Status], "previous_status": postmortemWords[before]})
 }
 
 func (s *Simulator) tellAlert(event string, a *Alert) {
 	if a.Private {
-		s.tell("private_alert."+event, idOnly{a.ID})
+		s.tell("private_alert."+event, a.ID, idOnly{a.ID})
 		return
 	}
-	s.tell("public_alert."+event, a)
+	s.tell("public_alert."+event, a.ID, a)
 }
 
 // hidden tells whether an escalation belongs to a private incident.
@@ -91,21 +91,21 @@ func (s *Simulator) hidden(v *escalation) bool {
 
 func (s *Simulator) tellEscalation(v *escalation) {
 	if s.hidden(v) {
-		s.tell("private_escalation.escalation_created_v1", idOnly{v.e.ID})
+		s.tell("private_escalation.escalation_created_v1", v.e.ID, idOnly{v.e.ID})
 		return
 	}
-	s.tell("public_escalation.escalation_created_v1", s.render(v))
+	s.tell("public_escalation.escalation_created_v1", v.e.ID, s.render(v))
 }
 
 func (s *Simulator) tellEscalationStatus(v *escalation, before string, by Actor) {
 	if s.hidden(v) {
-		s.tell("private_escalation.escalation_status_updated_v1", idOnly{v.e.ID})
+		s.tell("private_escalation.escalation_status_updated_v1", v.e.ID, idOnly{v.e.ID})
 		return
 	}
-	s.tell("public_escalation.escalation_status_updated_v1", map[string]any{"escalation": s.render(v), "new_status": v.e.Status, "previous_status": before, "actor": by})
+	s.tell("public_escalation.escalation_status_updated_v1", v.e.ID, map[string]any{"escalation": s.render(v), "new_status": v.e.Status, "previous_status": before, "actor": by})
 }
 
-// tell queues a webhook. The caller holds mu, so what is told is what was so at that moment.
-func (s *Simulator) tell(event string, v any) {
-	s.hooks.add(event, s.grown(mustJSON(map[string]any{"event_type": event, event: v})), ulid(s.o.Now(), s.rng, s.o.Growth), s.o.Now().UTC())
+// tell queues a webhook about the object with the id. The caller holds mu, so what is told is what was so at that moment.
+func (s *Simulator) tell(event, about string, v any) {
+	s.hooks.add(event, about, s.grown(mustJSON(map[string]any{"event_type": event, event: v})), ulid(s.o.Now(), s.rng, s.o.Growth), s.o.Now().UTC())
 }

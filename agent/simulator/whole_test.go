@@ -136,3 +136,36 @@ func TestNoSecretIsKept(t *testing.T) {
 		}
 	}
 }
+
+// TestWhateverTheOrder declares the same incidents in two orders: what lasts of their ids and what became of their
+// webhooks is the same, with another seed it is not.
+func TestWhateverTheOrder(t *testing.T) {
+	t.Parallel()
+	play := func(seed uint64, order ...int) string {
+		s := newSim(t, simulator.Options{Seed: seed, WebhookURL: "http://127.0.0.1:1", Webhooks: simulator.WebhookOptions{DropShare: 0.5, DuplicateShare: 0.5}})
+		a := newAPI(t, s)
+		byKey := make(map[string]string)
+		for _, n := range order {
+			key := fmt.Sprintf("key-%d", n)
+			inc := a.do("POST", "/v2/incidents", a.declaration(s, object{"idempotency_key": key})).want(200).text("incident", "id")
+			if err := s.As("lisa@example.com").Close(inc, "done"); err != nil {
+				t.Fatal(err)
+			}
+			byKey[key] = simulator.Lasting(inc)
+			for _, w := range s.Webhooks() {
+				if strings.Contains(w.Body, inc) {
+					byKey[key] += fmt.Sprintf(" %s dropped: %v", w.EventType, w.State == simulator.HookDropped)
+				}
+			}
+		}
+		out, err := json.Marshal(byKey)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(out)
+	}
+	one, two, other := play(1, 1, 2, 3, 4, 5), play(1, 5, 3, 1, 4, 2), play(2, 1, 2, 3, 4, 5)
+	if one != two || one == other {
+		t.Errorf("in order:\n%s\nin another:\n%s\nwith another seed:\n%s", one, two, other)
+	}
+}

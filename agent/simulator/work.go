@@ -41,7 +41,7 @@ func (s *Simulator) assignee(id string) (*User, *apiError) {
 
 func (s *Simulator) addAction(i *incident, by Actor, description string, u *User) *Action {
 	now := s.now()
-	a := &Action{ID: s.newID(), IncidentID: i.id, Description: description, Status: "outstanding", Assignee: u, Creator: by, CreatedAt: now, UpdatedAt: now}
+	a := &Action{ID: s.idOf("action", description), IncidentID: i.id, Description: description, Status: "outstanding", Assignee: u, Creator: by, CreatedAt: now, UpdatedAt: now}
 	s.incident.actions = append(s.incident.actions, a)
 	s.tellAction("action_created_v1", a)
 	return a
@@ -88,7 +88,7 @@ func (s *Simulator) createFollowUp(c *call) (int, any, *apiError) {
 
 func (s *Simulator) addFollowUp(i *incident, by Actor, f FollowUp) *FollowUp {
 	now := s.now()
-	f.ID, f.IncidentID, f.Status, f.Creator, f.CreatedAt, f.UpdatedAt = s.newID(), i.id, "outstanding", by, now, now
+	f.ID, f.IncidentID, f.Status, f.Creator, f.CreatedAt, f.UpdatedAt = s.idOf("follow-up", f.Title), i.id, "outstanding", by, now, now
 	s.incident.followUps = append(s.incident.followUps, &f)
 	s.tellFollowUp("follow_up_created_v2", &f)
 	return &f
