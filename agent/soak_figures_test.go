@@ -93,6 +93,7 @@ func (s *soak) report(m *model, agreed time.Duration) {
 	s.Logf("seed %d: %d events of %d TigerOps incidents (%d sent again, %d times one had no answer), %d acts of people, %d changes out, %d times TigerOps said again what it had heard",
 		s.seed, events, len(s.ops.stories), s.ops.repeated, s.ops.resent, len(s.staff.acts), len(m.rows), s.ops.said)
 	s.Logf("%d kills (%d of them at the start), %d stops; incident.io's health %v; faults met %v", s.kills, s.stillborn, s.stops, s.weathers, c.Faults)
+	s.Logf("which request met which fault: %d names of requests, digest %s (-met FILE has them)", len(s.faults.met), s.faults.digest())
 	s.Logf("%d requests, %.1f an event; answered %s; %d idempotency keys came again", c.Requests, float64(c.Requests)/float64(events), statuses(c.ByStatus), c.Repeated)
 	s.Logf("webhooks: %d, %d arrived, %d doubled, %d vanished", c.Webhooks.Total, c.Webhooks.Delivered, c.Webhooks.Doubled, c.Webhooks.Dropped+c.Webhooks.Failed)
 	all, calm := m.latencies()

@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -23,44 +26,36 @@ type act struct {
 // staff are the people who work in incident.io.
 type staff struct {
 	*soak
-	mu    sync.Mutex
-	known int // incidents that there are, as far as somebody looked
-	n     int
-	acts  []act
+	mu   sync.Mutex
+	acts []act
 }
 
-// work does something every now and then, until ctx ends.
-func (p *staff) work(ctx context.Context, rng *rand.Rand) {
-	next := time.NewTicker(p.plan.actGap)
-	defer next.Stop()
-	for {
+// work lets people do one thing after another in the incident of a TigerOps incident, the nth, until ctx ends. What they
+// do there, and in which order, is the seed's; at which moments is the clock's.
+func (p *staff) work(ctx context.Context, key string, rng *rand.Rand, n int) {
+	for done := 0; done < p.plan.acts; {
+		pause := time.NewTimer(time.Duration(rng.ExpFloat64() * float64(2*p.plan.eventGap)))
 		select {
 		case <-ctx.Done():
+			pause.Stop()
 			return
-		case <-next.C:
-			p.act(rng)
+		case <-pause.C:
+		}
+		if i, ok := p.incident(key); ok {
+			done++
+			chance := rand.New(rand.NewPCG(p.seed, 3<<48+uint64(n)<<16+uint64(done))) // of its own: what one draws is up to what there is
+			p.act(chance, i, key, fmt.Sprintf("note N%d", n*1000+done))
 		}
 	}
 }
 
-// incident is one of those that there are, rather a young one.
-func (p *staff) incident(rng *rand.Rand) (simulator.IncidentView, bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for {
-		if _, err := p.sim.Incident(fmt.Sprintf("INC-%d", p.known+1)); err != nil {
-			break
-		}
-		p.known++
-	}
-	if p.known == 0 {
+// incident is the one that a TigerOps incident is tied to now.
+func (p *staff) incident(key string) (simulator.IncidentView, bool) {
+	ids, err := p.agent.query("SELECT incident_id FROM link WHERE tigerops_incident_id = ? AND beside = 0", key)
+	if err != nil || len(ids) == 0 {
 		return simulator.IncidentView{}, false
 	}
-	n := p.known - int(rng.ExpFloat64()*25)
-	if n < 1 {
-		n = 1 + rng.IntN(p.known)
-	}
-	v, err := p.sim.Incident(fmt.Sprintf("INC-%d", n))
+	v, err := p.sim.Incident(ids[0])
 	return v, err == nil
 }
 
@@ -70,16 +65,9 @@ var actWeights = map[string]int{
 	"field": 3, "document": 1, "document done": 2, "private": 1, "alert": 1, "merge": 1,
 }
 
-// act lets somebody do something.
-func (p *staff) act(rng *rand.Rand) {
-	i, ok := p.incident(rng)
-	if !ok {
-		return
-	}
-	p.mu.Lock()
-	p.n++
-	a := act{incident: i.ID, token: fmt.Sprintf("note N%05d", p.n), begun: time.Now()}
-	p.mu.Unlock()
+// act lets somebody do something in an incident.
+func (p *staff) act(rng *rand.Rand, i simulator.IncidentView, key, token string) {
+	a := act{incident: i.ID, token: token, begun: time.Now()}
 	who := p.person(rng)
 	said := ""
 	if rng.IntN(2) == 0 {
@@ -161,22 +149,22 @@ func (p *staff) act(rng *rand.Rand) {
 	case "private":
 		err = who.MakePrivate(i.ID)
 	case "alert":
-		all := p.sim.Snapshot().Alerts
+		all := slices.DeleteFunc(p.sim.Snapshot().Alerts, func(a simulator.Alert) bool {
+			return a.DeduplicationKey != "tigerops/"+key && !strings.HasPrefix(a.DeduplicationKey, "tigerops/"+key+"/")
+		})
 		if len(all) == 0 {
 			return
 		}
 		a.object = all[rng.IntN(len(all))].ID
 		err = who.ResolveAlert(a.object)
 	case "merge":
-		into := i.Reference
-		if other, ok := p.incident(rng); ok && other.ID != i.ID {
-			into = other.Reference
-		}
-		if into == i.Reference {
+		n, _ := strconv.Atoi(strings.TrimPrefix(key, "TIG-"))
+		other, ok := p.incident(fmt.Sprintf("TIG-%d", 1+rng.IntN(n)))
+		if !ok || other.ID == i.ID {
 			return
 		}
-		a.value = into
-		err = who.Merge(i.ID, into)
+		a.value = other.Reference
+		err = who.Merge(i.ID, a.value)
 	}
 	if err != nil {
 		p.Errorf("%s of %s: %v", a.kind, i.Reference, err)

@@ -3,10 +3,12 @@ package agent_test
 import (
 	"context"
 	"flag"
+	"fmt"
 	"maps"
 	"math"
 	"math/rand/v2"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -18,6 +20,7 @@ import (
 
 var (
 	soakFor = flag.Duration("soak", 0, "how long TestSoak takes (a few of the minutes at its end are for the checks); 0: a minute")
+	metFile = flag.String("met", "", "file into which TestSoak writes which request met which fault, to be compared with another run's")
 	theSeed = flag.Uint64("seed", 0, "seed of TestSoak; 0: a new one with -soak, else always the same")
 )
 
@@ -35,16 +38,13 @@ type soakPlan struct {
 	storm       time.Duration // then everything is calm and has to come to rest
 	newIncident time.Duration // between two new incidents
 	eventGap    time.Duration // mean time between two events of one
-	actGap      time.Duration // between two things that people do
-	weather     time.Duration // mean time between two changes of incident.io's health
-	life        time.Duration // mean time between two deaths of the agent
+	acts        int           // what people do in an incident
 	reconcile   time.Duration // AGENT_RECONCILE_INTERVAL
 }
 
 func planFor(d time.Duration) soakPlan {
 	p := soakPlan{
-		storm: 45 * time.Second, newIncident: 400 * time.Millisecond, eventGap: 250 * time.Millisecond, actGap: 70 * time.Millisecond,
-		weather: 900 * time.Millisecond, life: 2500 * time.Millisecond, reconcile: 4 * time.Second,
+		storm: 45 * time.Second, newIncident: 400 * time.Millisecond, eventGap: 250 * time.Millisecond, acts: 15, reconcile: 4 * time.Second,
 	}
 	if d > 0 {
 		p.storm = d - min(max(d/5, 15*time.Second), 4*time.Minute)
@@ -53,12 +53,10 @@ func planFor(d time.Duration) soakPlan {
 		// An incident takes three or four alerts, of which the agent sends two a second: more would wait for nothing else.
 		p.newIncident = time.Second
 		if d > 20*time.Minute {
-			p.newIncident = 2 * time.Second
+			p.newIncident, p.acts = 2*time.Second, 60
 		}
-		p.life = max(p.life, min(d/40, 12*time.Second))
-		p.weather = max(p.weather, min(d/100, 4*time.Second))
 	}
-	p.newIncident, p.actGap, p.life = slower*p.newIncident, slower*p.actGap, slower*p.life
+	p.newIncident *= slower
 	return p
 }
 
@@ -66,6 +64,7 @@ func planFor(d time.Duration) soakPlan {
 type soak struct {
 	testing.TB
 	whole     context.Context
+	storm     context.Context
 	plan      soakPlan
 	seed      uint64
 	sim       *simulator.Simulator
@@ -77,6 +76,10 @@ type soak struct {
 	ops       *tigerOps
 	staff     *staff
 	weathers  map[string]int
+	forecast  []string // incident.io's health, one after the other
+	faults    *faultPlan
+	deaths    chan death    // that are to come
+	beats     chan struct{} // one for each event that was accepted
 	figures   figures
 	edits     edits
 
@@ -97,7 +100,25 @@ func TestSoak(t *testing.T) {
 		t.Fatalf("-soak %s is longer than the tests may take: give -timeout 0 before the package", *soakFor)
 	}
 	t.Parallel()
-	s := newSoak(t, *soakFor, *theSeed)
+	seed := *theSeed
+	switch {
+	case seed == 0 && *soakFor == 0:
+		seed = 1 // the suite tells what a change broke; long soaks look for what nobody knew
+	case seed == 0:
+		seed = uint64(time.Now().UnixNano()) % 1e9
+	}
+	s := newSoak(t, planFor(*soakFor), seed)
+	t.Logf("seed %d, a storm of %s; go test ./agent -run Soak -soak %s -seed %d", seed, s.plan.storm, *soakFor, seed)
+	t.Cleanup(func() {
+		switch {
+		case *metFile != "":
+			if err := os.WriteFile(*metFile, []byte(s.faults.text()), 0o600); err != nil {
+				t.Error(err)
+			}
+		case t.Failed():
+			s.leave("faults.txt", s.faults.text())
+		}
+	})
 	s.rage()
 	calm := time.Now()
 	s.rest(calm)
@@ -106,17 +127,13 @@ func TestSoak(t *testing.T) {
 	s.rough()
 }
 
-func newSoak(t testing.TB, d time.Duration, seed uint64) *soak {
-	switch {
-	case seed == 0 && d == 0:
-		seed = 1 // the suite tells what a change broke; long soaks look for what nobody knew
-	case seed == 0:
-		seed = uint64(time.Now().UnixNano()) % 1e9
+func newSoak(t testing.TB, plan soakPlan, seed uint64) *soak {
+	s := &soak{TB: t, whole: t.Context(), plan: plan, seed: seed, weathers: make(map[string]int), edits: edits{of: make(map[string][]span)},
+		deaths: make(chan death, 1<<16), beats: make(chan struct{}, 1<<10),
 	}
-	s := &soak{TB: t, whole: t.Context(), plan: planFor(d), seed: seed, weathers: make(map[string]int), edits: edits{of: make(map[string][]span)}}
-	t.Logf("seed %d, a storm of %s; go test ./agent -run Soak -soak %s -seed %d", seed, s.plan.storm, d, seed)
+	s.faults = newFaultPlan(seed, s.plan.storm > 2*time.Minute, s.die)
 	s.sim = simulator.New(simulator.Options{
-		Key: theKey, Seed: seed, Keep: 20_000,
+		Key: theKey, Seed: seed, Keep: 20_000, Fault: s.faults.meet,
 		Limits: simulator.Limits{PerMinute: 30_000, AlertsPerMinute: 6_000, EscalationsPerMinute: 6_000},
 	})
 	server := httptest.NewServer(s.edits.note(s.sim))
@@ -143,20 +160,20 @@ func (s *soak) rage() {
 	})
 	storm, over := context.WithTimeout(s.whole, s.plan.storm)
 	defer over()
+	s.storm = storm
 	var all sync.WaitGroup
 	rng := func(n uint64) *rand.Rand { return rand.New(rand.NewPCG(s.seed, 1<<32+n)) }
 	var tellers sync.WaitGroup
 	tellers.Go(func() { s.ops.storm(storm) })
-	for n := range uint64(2) {
-		all.Go(func() { s.staff.work(storm, rng(n)) })
-	}
+	s.faults.pause(false)
 	all.Go(func() { s.weather(storm, rng(10)) })
-	all.Go(func() { s.kill(storm, rng(11)) })
+	all.Go(func() { s.kill(storm) })
 	all.Go(func() { s.measure(storm) })
 	taking, enough := context.WithCancel(s.whole)
 	var taker sync.WaitGroup
 	taker.Go(func() { s.consume(taking, rng(12)) })
 	all.Wait()
+	s.faults.pause(true)
 	s.agent.restart() // whatever state the storm left it in
 	tellers.Wait()
 	enough()
@@ -178,28 +195,47 @@ func (s *soak) consume(ctx context.Context, rng *rand.Rand) {
 	}
 }
 
-// kill ends and starts the agent again and again.
-func (s *soak) kill(ctx context.Context, rng *rand.Rand) {
+// die lets a death come, and waits until it has.
+func (s *soak) die(ctx context.Context, d death) {
+	s.deaths <- d
+	select {
+	case <-d.died:
+	case <-ctx.Done(): // an earlier death broke the request off
+	case <-s.storm.Done():
+	}
+}
+
+// kill ends and starts the agent, a death after the other, until ctx ends.
+func (s *soak) kill(ctx context.Context) {
+	pause := func(d time.Duration) {
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+	}
 	for {
-		life := time.NewTimer(time.Duration((0.3 + 1.4*rng.Float64()) * float64(s.plan.life)))
+		var d death
 		select {
 		case <-ctx.Done():
-			life.Stop()
 			return
-		case <-life.C:
+		case d = <-s.deaths:
 		}
-		if rng.IntN(8) == 0 {
+		pause(d.wait)
+		if d.stop {
 			s.stops++
 			s.agent.stop()
 		} else {
 			s.kills++
 			s.agent.kill()
 		}
-		dead := time.NewTimer(time.Duration(rng.IntN(300)) * time.Millisecond)
-		<-dead.C
-		if rng.IntN(4) == 0 { // and once more while it starts
+		s.faults.came(d)
+		close(d.died)
+		pause(d.dead)
+		if d.again {
 			ended := s.agent.spawn()
-			starting := time.NewTimer(time.Duration(rng.IntN(200)) * time.Millisecond)
+			starting := time.NewTimer(d.starting)
 			select {
 			case <-ended:
 				starting.Stop()
@@ -218,30 +254,35 @@ func (s *soak) kill(ctx context.Context, rng *rand.Rand) {
 	}
 }
 
-// weather makes incident.io ill and well again, until ctx ends; then it is well.
+// weather makes all of incident.io ill and well again, until ctx ends; then it is well. How long each lasts is counted in
+// events that TigerOps has told.
 func (s *soak) weather(ctx context.Context, rng *rand.Rand) {
 	well := func() {
 		s.sim.Mend()
 		s.sim.SetKey(theKey)
+		s.faults.pause(ctx.Err() != nil)
 	}
 	defer well()
 	for {
-		kind := weighted(rng, map[string]int{"calm": 30, "flaky": 35, "throttled": 10, "away": 8, "key refused": 6, "role refused": 6, "slow": 8})
+		kind := weighted(rng, map[string]int{"calm": 60, "away": 16, "key refused": 10, "role refused": 14})
+		lasts := 5 + int((0.3+0.7*rng.ExpFloat64())*40) // now and then very long
 		s.weathers[kind]++
-		for _, f := range s.faults(kind, rng) {
-			if _, err := s.sim.Break(f); err != nil {
-				s.Errorf("break incident.io: %v", err)
-			}
-		}
-		if kind == "key refused" {
+		s.forecast = append(s.forecast, fmt.Sprintf("%s for %d events", kind, lasts))
+		switch kind {
+		case "away":
+			s.breaks(simulator.Fault{Kind: simulator.Outage})
+		case "key refused":
+			s.faults.pause(true)
 			s.sim.SetKey("another")
+		case "role refused":
+			s.breaks(simulator.Fault{Kind: simulator.RefuseRole, Path: roleCalls[rng.IntN(len(roleCalls))]})
 		}
 		began := time.Now()
-		lasts := time.NewTimer(time.Duration((0.3 + 0.7*rng.ExpFloat64()) * float64(s.plan.weather))) // now and then very long
-		select {
-		case <-ctx.Done():
-			lasts.Stop()
-		case <-lasts.C:
+		for ; lasts > 0 && ctx.Err() == nil; lasts-- {
+			select {
+			case <-ctx.Done():
+			case <-s.beats:
+			}
 		}
 		switch kind {
 		case "role refused":
@@ -256,39 +297,15 @@ func (s *soak) weather(ctx context.Context, rng *rand.Rand) {
 	}
 }
 
-func (s *soak) faults(kind string, rng *rand.Rand) []simulator.Fault {
-	short := func() time.Duration { return time.Duration(20+rng.IntN(400)) * time.Millisecond }
-	switch kind {
-	case "flaky":
-		all := []simulator.Fault{
-			{Kind: simulator.Delay, Delay: short(), P: 0.1},
-			{Kind: simulator.ResetBefore, P: 0.03}, {Kind: simulator.ResetAfter, P: 0.04}, {Kind: simulator.Cut, P: 0.02}, {Kind: simulator.Garbage, P: 0.02},
-			{Kind: simulator.Hang, Delay: short(), P: 0.02}, {Kind: simulator.HangAfter, Delay: short(), P: 0.02},
-		}
-		if s.plan.storm > 2*time.Minute { // until the agent gives the request up
-			all = append(all, simulator.Fault{Kind: simulator.Hang, P: 0.001}, simulator.Fault{Kind: simulator.HangAfter, P: 0.001})
-		}
-		for _, status := range []int{408, 425, 500, 502, 503, 504} {
-			all = append(all,
-				simulator.Fault{Kind: simulator.StatusCode, Status: status, P: 0.01},
-				simulator.Fault{Kind: simulator.StatusAfter, Status: status, P: 0.01, Body: []string{"", "<html>upstream</html>"}[rng.IntN(2)]})
-		}
-		return all
-	case "throttled":
-		form := []string{"seconds", "http-date", "rfc3339", "body", "none", "0", "soon"}[rng.IntN(7)]
-		return []simulator.Fault{{Kind: simulator.Throttle, RetryAfter: form, Delay: short(), P: 0.05}}
-	case "away":
-		return []simulator.Fault{{Kind: simulator.Outage}}
-	case "role refused":
-		calls := []string{
-			"/v2/incidents", "/v2/incidents/*", "/v2/incidents/*/actions/*", "/v2/incident_updates", "/v2/incident_timeline_items", "/v3/actions",
-			"/v3/follow_ups", "/v2/escalations", "/v2/users", "/v1/severities", "/v2/incident_roles", "/v2/custom_fields", "/v1/postmortem_documents",
-		}
-		return []simulator.Fault{{Kind: simulator.RefuseRole, Path: calls[rng.IntN(len(calls))]}}
-	case "slow":
-		return []simulator.Fault{{Kind: simulator.Delay, Delay: short(), P: 0.5}}
+func (s *soak) breaks(f simulator.Fault) {
+	if _, err := s.sim.Break(f); err != nil {
+		s.Errorf("break incident.io: %v", err)
 	}
-	return nil
+}
+
+var roleCalls = []string{
+	"/v2/incidents", "/v2/incidents/*", "/v2/incidents/*/actions/*", "/v2/incident_updates", "/v2/incident_timeline_items", "/v3/actions",
+	"/v3/follow_ups", "/v2/escalations", "/v2/users", "/v1/severities", "/v2/incident_roles", "/v2/custom_fields", "/v1/postmortem_documents",
 }
 
 // restart starts the agent if it does not run.

@@ -100,6 +100,7 @@ func (o *tigerOps) storm(ctx context.Context) {
 		o.stories = append(o.stories, s)
 		o.mu.Unlock()
 		tellers.Go(func() { o.tell(ctx, s) })
+		tellers.Go(func() { o.staff.work(ctx, s.key, rand.New(rand.NewPCG(o.seed, 2<<32+uint64(n))), n) })
 		select {
 		case <-ctx.Done():
 			return
@@ -118,7 +119,7 @@ func (o *tigerOps) tell(ctx context.Context, s *story) {
 			if heard := o.repeats(s, echo); heard != nil {
 				ev := s.sayAgain(n, heard)
 				s.events = append(s.events, ev)
-				o.send(echo, ev, s.events)
+				o.send(ctx, echo, ev, s.events)
 			}
 		}
 		var ev *soakEvent
@@ -129,9 +130,9 @@ func (o *tigerOps) tell(ctx context.Context, s *story) {
 			o.forgets(s, ev)
 		}
 		s.events = append(s.events, ev)
-		o.send(s.rng, ev, s.events)
+		o.send(ctx, s.rng, ev, s.events)
 		if s.rng.IntN(40) == 0 {
-			o.send(s.rng, loneAlert(s, n), nil)
+			o.send(ctx, s.rng, loneAlert(s, n), nil)
 		}
 		pause := time.NewTimer(time.Duration(s.rng.ExpFloat64() * float64(o.plan.eventGap)))
 		select {
@@ -390,9 +391,12 @@ func weighted(rng *rand.Rand, weights map[string]int) string {
 }
 
 // send sends an event until it is accepted, through one door or another. Now and then it sends it again all the same.
-func (o *tigerOps) send(rng *rand.Rand, ev *soakEvent, before []*soakEvent) {
+func (o *tigerOps) send(ctx context.Context, rng *rand.Rand, ev *soakEvent, before []*soakEvent) {
 	again := time.NewTicker(25 * time.Millisecond)
 	defer again.Stop()
+	if d := o.faults.deathBy(ev.id); d != nil && ctx.Err() == nil {
+		o.deaths <- *d
+	}
 	door := rng.IntN(10)
 	batch := ev.payload
 	if door == 1 && len(before) > 1 { // the one before comes along once more
@@ -421,6 +425,10 @@ func (o *tigerOps) send(rng *rand.Rand, ev *soakEvent, before []*soakEvent) {
 		<-again.C
 	}
 	ev.accepted = time.Now()
+	select {
+	case o.beats <- struct{}{}:
+	case <-ctx.Done():
+	}
 	o.mu.Lock()
 	o.events[ev.id] = ev
 	o.mu.Unlock()
