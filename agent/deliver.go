@@ -73,14 +73,15 @@ type delivery struct {
 	last   *mapping.Outcome
 	ledger []store.Step // of the event, as the step under way found it
 
-	tried     *store.StepTry // the attempt that the event waits after, if its own request is what went wrong
-	scope     string         // rate limit of the last request
-	looked    bool           // incident.io's state was compared in this attempt
-	lookedAt  time.Time      // when that was asked for
-	looks     int            // so often
-	overtaken bool           // the edit in doubt never came, and somebody changed what it would set
-	routed    bool           // an incident that an alert route made was looked for
-	renewed   bool           // the directory was read again after a refusal
+	tried     *store.StepTry  // the attempt that the event waits after, if its own request is what went wrong
+	scope     string          // rate limit of the last request
+	looked    bool            // incident.io's state was compared in this attempt
+	lookedAt  time.Time       // when that was asked for
+	looks     int             // so often
+	overtaken bool            // the edit in doubt never came, and somebody changed what it would set
+	came      *mapping.Remote // the edit in doubt came, and the incident is like this now
+	routed    bool            // an incident that an alert route made was looked for
+	renewed   bool            // the directory was read again after a refusal
 }
 
 // deliver takes the head of a lane as far as it goes: finished, or waiting for something. ctx ends the taking of
@@ -207,6 +208,10 @@ func (d *delivery) step(ctx context.Context) (v verdict, finished bool, err erro
 	case a.cfg.Load().DryRun && (out.Park != "" || len(out.Next) == 0):
 		v, err = d.record(ctx, "dry run; "+cmp.Or(out.Park, "nothing to change in incident.io"), out)
 		return v, true, err
+	case out.Park != "" && d.link != nil:
+		// People ended the incident after the look: the next one lets go of it, so that what a route makes can be tied.
+		d.looked = false
+		return verdict{}, false, nil
 	case out.Park != "":
 		v, err = d.park(ctx, out.Park)
 		return v, true, err
@@ -361,7 +366,8 @@ func (d *delivery) lookFirst(ctx context.Context, ledger []store.Step) (v verdic
 	if d.link, err = d.a.st.Link(ctx, d.ev.IncidentKey); err != nil {
 		return verdict{}, true, fmt.Errorf("read the link: %w", err)
 	}
-	if d.event.Type == mapping.IncidentReopened && d.link != nil && d.link.Generation != d.state.Generation && !reopenable(remote.Status.Category) {
+	told := slices.ContainsFunc(ledger, func(s store.Step) bool { return s.Name == "incident.update" && s.State == stepDone })
+	if d.event.Type == mapping.IncidentReopened && d.link != nil && d.link.Generation != d.state.Generation && !told && !reopenable(remote.Status.Category) {
 		if d.a.cfg.Load().DryRun {
 			return verdict{}, false, nil
 		}

@@ -293,6 +293,24 @@ func TestOut4AlertsOnlyWithoutAutoDeclare(t *testing.T) {
 			}
 		}
 	})
+	t.Run("not set aside again once people were told of a reopen and ended the incident", func(t *testing.T) {
+		t.Parallel()
+		w := newRunning(t, worldOptions{sim: func(o *simulator.Options) { o.AlertRoute = &simulator.AlertRoute{} }, config: alertsOnly})
+		w.says(created(nil))
+		w.says(event(mapping.IncidentResolved))
+		w.sim.SetAlertRoute(nil)
+		w.ok(w.sim.As(lisa).Reopen("INC-1", ""))
+		w.swept()
+		w.sim.SetAlertDelay(time.Second) // the event's end waits for its alert to show
+		e := event(mapping.IncidentReopened)
+		w.post(e)
+		eventually(t, "people to be told", func() bool { return said(w.inc("INC-1"), "Reopened in TigerOps") == 1 })
+		w.ok(w.sim.As(lisa).Resolve("INC-1", "It is not."))
+		w.swept()
+		w.ends(e, store.Done)
+		is(t, "status", w.inc("INC-1").Status.Category, "learning")
+		is(t, "in step", must(w.a.st.Link(w.ctx, "TIG-1"))(w).Reference, "INC-1")
+	})
 	t.Run("skipped if none is tied by the time the alert is resolved", func(t *testing.T) {
 		t.Parallel()
 		w, list := begin(t, worldOptions{})

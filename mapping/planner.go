@@ -110,9 +110,9 @@ func (p *planner) incident() {
 }
 
 // letGo drops a tie to an incident that can't be opened again, for a new one that names it. The agent has done so
-// already where it looked in time.
+// already where it looked in time. Where people end it after they were told of the reopen, that is their answer to it.
 func (p *planner) letGo() {
-	if p.in.Event.Type == IncidentReopened && p.tie != nil && !p.did("incident.declare") &&
+	if p.in.Event.Type == IncidentReopened && p.tie != nil && !p.did("incident.declare") && p.in.Ended["incident.update"].State != EndedDone &&
 		p.tie.Generation != p.st.Generation && over(p.tie.Agreed.Status.Category) {
 		p.in.Former, p.tie = p.in.Tie, nil
 		p.introduced = true
