@@ -3,6 +3,7 @@ package agent
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tigerops/tigerops-incidentio/agent/simulator"
 )
@@ -63,6 +64,28 @@ func TestAnEditInDoubtDoesNotUndoWhatPeopleChangedMeanwhile(t *testing.T) {
 			is(t, name+", after another edit", c.show(w.only()), c.want)
 		})
 	}
+}
+
+// An edit came, its answer did not, and a look sees what people wrote into it before the agent finds that out.
+func TestWhatPeopleWriteIntoAnEditInDoubtIsToldOnce(t *testing.T) {
+	t.Parallel()
+	w := newRunning(t, worldOptions{config: func(c *Config) { c.BackoffInitial, c.BackoffMax = 2*time.Second, 2*time.Second }})
+	w.says(created(m{"ai_summary": "It is slow."}))
+	w.settle()
+	w.rows()
+	edits := "/v2/incidents/" + w.only().ID + "/actions/edit"
+	must(w.sim.Break(simulator.Fault{Kind: simulator.ResetAfter, Path: edits, Times: 1}))(w)
+	e := updated(m{"ai_summary": "It is the disk."})
+	w.post(e)
+	eventually(w, "the edit to come", func() bool { return strings.Contains(w.only().Summary, "It is the disk.") })
+	w.ok(w.sim.As(lisa).EditSummary("INC-1", w.only().Summary+"\n\nCall the bank."))
+	w.swept()
+	w.ends(e, "done")
+	is(t, "edits", len(w.sim.Requests("POST "+edits)), 1)
+	w.swept()
+	w.settle()
+	w.wantTypes(w.rows(), "incident.summary_changed")
+	holds(t, "summary", w.only().Summary, "It is the disk.", "Call the bank.")
 }
 
 // While answers are slow people go on: what was seen before is looked at again before it is built upon.

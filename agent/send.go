@@ -97,7 +97,7 @@ func (d *delivery) send(ctx context.Context, req mapping.Request, again bool, le
 // call takes a key, or repeats harmlessly.
 func (d *delivery) findOwn(ctx context.Context, req mapping.Request, again bool) (remoteID string, r incidentio.Result, looked bool) {
 	a := d.a
-	d.overtaken = false
+	d.overtaken, d.came = false, nil
 	incident := ""
 	if d.link != nil {
 		incident = d.link.IncidentID
@@ -163,9 +163,10 @@ func (d *delivery) findOwn(ctx context.Context, req mapping.Request, again bool)
 		case mapping.EditIncident:
 			var i incidentio.Incident
 			if i, r = a.io.Incident(ctx, incident); r.OK() {
-				switch d.fate(req.Effect, remoteOf(i)) {
+				now := remoteOf(i)
+				switch d.fate(req.Effect, now) {
 				case mapping.EditCame:
-					remoteID = incident
+					remoteID, d.came = incident, &now
 				case mapping.EditOvertaken:
 					d.overtaken = !strings.HasPrefix(req.Name, "attach.") // an introduction is made once
 				}
@@ -275,7 +276,7 @@ func (d *delivery) done(ctx context.Context, req mapping.Request, r incidentio.R
 		d.alerted(req, &c)
 	default:
 		if d.link != nil && !isBeside(req.Name) {
-			if err := d.agree(ctx, req.Effect, r, &c); err != nil {
+			if err := d.agree(ctx, req, r, &c); err != nil {
 				return verdict{}, true, err
 			}
 		}
@@ -321,7 +322,8 @@ func (d *delivery) endsNow(c *store.Commit, end *store.StepEnd) bool {
 
 // agree writes what a step changed into the links of every TigerOps incident that is tied to the same incident: both
 // sides agree on it from here on. What was pushed is this one's alone.
-func (d *delivery) agree(ctx context.Context, e mapping.Effect, r incidentio.Result, c *store.Commit) error {
+func (d *delivery) agree(ctx context.Context, req mapping.Request, r incidentio.Result, c *store.Commit) error {
+	e := req.Effect
 	if e.IsZero() && d.link.TigerOpsStatus == d.state.Incident.Status && d.link.TigerOpsSeverity == d.state.Incident.Severity {
 		return nil
 	}
@@ -346,6 +348,9 @@ func (d *delivery) agree(ctx context.Context, e mapping.Effect, r incidentio.Res
 			if state, err = d.a.stateOf(ctx, l.TigerOpsID); err != nil {
 				return err
 			}
+		}
+		if d.came != nil && req.Call == mapping.EditIncident {
+			mine = mine.Unseen(tie.Agreed, *d.came)
 		}
 		mapping.Agree(&tie, mine, answer)
 		changed, err := linkOf(l, tie, state)

@@ -133,6 +133,23 @@ func FateOf(e Effect, before Agreed, now Remote) Fate {
 	return EditCame
 }
 
+// Unseen is what is left of an edit in doubt that came, for a tie that agrees on a: where that is what the incident shows
+// now, a look has seen the edit and what people have made of it since.
+func (e Effect) Unseen(a Agreed, now Remote) Effect {
+	known, is := e.Found(a), e.Found(AgreedOn(now))
+	seen := func(thing string) bool { return known[thing] == is[thing] }
+	if seen("name") {
+		e.Name = ""
+	}
+	if seen("summary") {
+		e.Summary = ""
+	}
+	e.Roles = slices.DeleteFunc(slices.Clone(e.Roles), func(r Assignment) bool { return seen(fieldRole + r.Role.ID) })
+	e.Fields = maps.Clone(e.Fields)
+	maps.DeleteFunc(e.Fields, func(id string, _ []string) bool { return seen("field:" + id) })
+	return e
+}
+
 // Found is what there is, before an edit, of each thing that it would set, in digests.
 func (e Effect) Found(a Agreed) map[string]string {
 	found := make(map[string]string)
