@@ -139,7 +139,7 @@ func (a *Agent) lookAt(ctx context.Context, incidentID string, o lookOptions) (s
 	for i, tie := range ties {
 		compare := common
 		compare.Tie = tie
-		compare.Look.First = tie.Agreed.Seen[seenMark] == ""
+		compare.Look.First, compare.Look.TiedAt = tie.Agreed.Seen[seenMark] == "", links[i].CreatedAt
 		if o.Alert != nil && o.Alert.row.TigerOpsID == tie.TigerOpsID {
 			compare.Look.AlertResolved = &o.Alert.item
 			c.Alert = &o.Alert.row

@@ -137,8 +137,11 @@ func changeKey(tigeropsID, incidentID, kind string, parts ...string) string {
 	return digest(append([]string{"change", tigeropsID, incidentID, kind}, parts...)...)[:32]
 }
 
-// old says whether what is seen for the first time was there before the tie, so that nobody waits to be told of it.
-func (w *comparison) old() bool { return w.Look.First && w.Tie.Origin != OriginDeclared }
+// old says whether what is seen for the first time was there before the tie, so that nobody waits to be told of it. at is
+// when it came, zero where that is not known.
+func (w *comparison) old(at time.Time) bool {
+	return w.Look.First && w.Tie.Origin != OriginDeclared && (at.IsZero() || w.Look.TiedAt.IsZero() || !at.After(w.Look.TiedAt))
+}
 
 // ownText says whether a text stands in for a step in doubt, or holds the mark of one.
 func (w *comparison) ownText(texts ...string) bool {

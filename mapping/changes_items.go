@@ -41,7 +41,7 @@ func (w *comparison) compareItems(kind string, items []Item, created, updated st
 		if !seen {
 			switch {
 			case !w.ownItem(kind, i):
-				if !w.old() && i.Status != itemDeleted {
+				if !w.old(i.At) && i.Status != itemDeleted {
 					w.row(Change{Type: created, After: itemValues(i), Actor: actorOf(i.By), OccurredAt: i.At}, kind, i.ID)
 				}
 				continue
@@ -86,7 +86,7 @@ func itemValues(i Item) map[string]any {
 // tellTimeline tells what people added to the timeline.
 func (w *comparison) tellTimeline() {
 	for _, i := range inOrder(w.Look.Timeline) {
-		if _, seen := w.see(seenTimeline, i.ID, "1"); seen || w.old() || !w.Rules.PullTimeline || w.ownItem(seenTimeline, i) {
+		if _, seen := w.see(seenTimeline, i.ID, "1"); seen || w.old(i.At) || !w.Rules.PullTimeline || w.ownItem(seenTimeline, i) {
 			continue
 		}
 		w.row(Change{Type: ChangeTimeline, After: itemValues(i), Actor: actorOf(i.By), OccurredAt: i.At}, seenTimeline, i.ID)
@@ -121,7 +121,7 @@ func (w *comparison) compareEscalations() {
 			}
 		}
 		if !seen {
-			if !own && !w.old() {
+			if !own && !w.old(e.At) {
 				c := Change{Type: ChangeEscalated, After: escalationValues(e, e.Status), OccurredAt: e.At}
 				if !ack {
 					c.Actor = actorOf(e.By)
@@ -138,11 +138,11 @@ func (w *comparison) compareEscalations() {
 			Actor: actorOf(e.By), OccurredAt: e.UpdatedAt,
 		}
 		switch {
-		case ack && !seen && w.old() && !own && w.State.Acknowledged:
+		case ack && !seen && w.old(e.At) && !own && w.State.Acknowledged:
 		case ack:
 			c.Type = ChangeAcknowledged
 			w.tellEscalation(c, e.ID, escalationAcked)
-		case !seen && (w.old() || slices.Contains([]string{escalationPending, escalationTriggered, escalationDelayed}, e.Status)):
+		case !seen && (w.old(e.At) || slices.Contains([]string{escalationPending, escalationTriggered, escalationDelayed}, e.Status)):
 			// One that was there before the tie, or the agent's own on its way.
 		default:
 			c.Repeatable = e.UpdatedAt.IsZero()

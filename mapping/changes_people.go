@@ -3,6 +3,7 @@ package mapping
 import (
 	"cmp"
 	"slices"
+	"time"
 )
 
 // compareRoles tells who took and who gave up a role. A change of person is two rows. The reporter is set by
@@ -101,7 +102,7 @@ func (w *comparison) compareSummary() {
 	remote, base := w.Look.Remote.Summary, w.base.Summary
 	w.next.Summary = remote
 	own := func(e Effect) bool { return e.Summary != "" && letters(e.Summary) == letters(remote) }
-	if flatten(base) == flatten(remote) || slices.ContainsFunc(w.Open, own) || base == "" && w.old() {
+	if flatten(base) == flatten(remote) || slices.ContainsFunc(w.Open, own) || base == "" && w.old(time.Time{}) {
 		return
 	}
 	verdict := w.summaryConflict()

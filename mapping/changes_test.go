@@ -409,6 +409,22 @@ func TestChanges(t *testing.T) {
 				"incident.status_changed live/Investigating/investigating > live/Monitoring/mitigated by Lisa at 02:06: new",
 			},
 		},
+		"what people wrote since an incident was attached is told, also at the first look": {
+			func(c *mapping.Compare) {
+				c.Tie.Origin, c.Look.First, c.Look.TiedAt = mapping.OriginAttached, true, minute(4)
+				person(c, 6, nothing, posted("u1", 3, "old", &investigating, nil), posted("u2", 6, "since", &investigating, nil))
+				since := item("t2", "since", "", 5)
+				since.At = minute(5)
+				c.Look.Timeline = []mapping.Item{item("t1", "old", "", 3), since}
+				since.ID, since.Status = "a2", "outstanding"
+				c.Look.Actions = []mapping.Item{item("a1", "old", "outstanding", 3), since}
+			},
+			[]string{
+				"action.created - > a2/outstanding/since by Lisa at 02:05: ",
+				"timeline.added - > t2/since by Lisa at 02:05: ",
+				"incident.message - > - by Lisa at 02:06: since",
+			},
+		},
 		"neither is an acknowledgement that TigerOps has itself, nor a summary that nobody agreed on": {
 			func(c *mapping.Compare) {
 				c.Tie.Origin, c.Look.First, c.Tie.Agreed.Summary = mapping.OriginAlertRoute, true, ""

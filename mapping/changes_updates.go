@@ -104,7 +104,7 @@ func (w *comparison) tellMessages() {
 			continue
 		}
 		text := strings.TrimSpace(u.Message)
-		if text == "" || w.told[u.ID] || w.old() || !w.Rules.PullTimeline || w.ownUpdate(&u) || w.ownKey(&u.By) || w.Look.First && w.machine(&u.By) {
+		if text == "" || w.told[u.ID] || w.old(u.At) || !w.Rules.PullTimeline || w.ownUpdate(&u) || w.ownKey(&u.By) || w.Look.First && w.machine(&u.By) {
 			continue
 		}
 		w.row(Change{Type: ChangeMessage, Actor: actorOf(&u.By), Message: text, OccurredAt: u.At}, "message", u.ID)

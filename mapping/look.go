@@ -80,6 +80,8 @@ type Look struct {
 	// First is the first look after the tie: of an incident that was attached, what people wrote before is not
 	// told, only how its state differs from Agreed. A declared incident has no before: all that people wrote is told.
 	First bool
+	// TiedAt is when the incident was attached: what people wrote since is told, also at the first look.
+	TiedAt time.Time
 }
 
 // Pending is an event of TigerOps that is not delivered yet. At is its timestamp, else its arrival.
