@@ -230,8 +230,9 @@ func (d *delivery) take(ctx context.Context, incidentID, origin string) (taken b
 }
 
 // tie ties a TigerOps incident that has no tie to an incident that an alert route made later (origin alert_route), and
-// reports it. It is for the way in; the caller holds no lock of either.
-func (a *Agent) tie(ctx context.Context, tigeropsID, incidentID, origin, source string) error {
+// reports it. It is for the way in; the caller holds no lock of either. generation is that of the alert: the event that
+// began it may be among those that are set aside, so that the state does not know it yet.
+func (a *Agent) tie(ctx context.Context, tigeropsID, generation, incidentID, origin, source string) error {
 	unlock, err := a.locks.lock(ctx, lockName(tigeropsID, nil))
 	if err != nil {
 		return err
@@ -254,6 +255,7 @@ func (a *Agent) tie(ctx context.Context, tigeropsID, incidentID, origin, source 
 			return fmt.Errorf("read incident %s: %w", tigeropsID, err)
 		}
 	}
+	s.Generation = generation
 	unlockIncident, err := a.locks.lock(ctx, incidentID)
 	if err != nil {
 		return err

@@ -69,7 +69,7 @@ func (d *delivery) finish(ctx context.Context, out mapping.Outcome, ledger []sto
 // sameLink says whether writing a link would change nothing that matters.
 func sameLink(a, b store.Link) bool {
 	return string(a.Agreed) == string(b.Agreed) && string(a.Pushed) == string(b.Pushed) && a.TigerOpsStatus == b.TigerOpsStatus &&
-		a.TigerOpsSeverity == b.TigerOpsSeverity && a.Closed == b.Closed
+		a.TigerOpsSeverity == b.TigerOpsSeverity && a.Closed == b.Closed && a.Generation == b.Generation
 }
 
 // endParked ends what was set aside for an incident that never came, now that the alert is resolved. What those events
@@ -143,7 +143,15 @@ func (d *delivery) skip(ctx context.Context, reason string, ties ...store.Link) 
 
 // park sets an event aside until an incident is tied, without holding up its lane.
 func (d *delivery) park(ctx context.Context, reason string) (verdict, error) {
-	if _, err := d.a.st.Commit(ctx, store.Commit{Why: "set aside", Park: &store.Park{OutboxID: d.ev.ID, Reason: oneLine(reason, 500)}}); err != nil {
+	c := store.Commit{Why: "set aside", Park: &store.Park{OutboxID: d.ev.ID, Reason: oneLine(reason, 500)}}
+	if d.event.Type == mapping.IncidentReopened {
+		// It adds up at once: for what comes behind it TigerOps' incident is open again.
+		var err error
+		if c.Incident, err = d.stateOf(); err != nil {
+			return verdict{}, err
+		}
+	}
+	if _, err := d.a.st.Commit(ctx, c); err != nil {
 		return verdict{}, fmt.Errorf("set the event aside: %w", err)
 	}
 	return verdict{}, nil

@@ -293,6 +293,47 @@ func TestOut4AlertsOnlyWithoutAutoDeclare(t *testing.T) {
 			}
 		}
 	})
+	t.Run("set aside behind a reopen, too", func(t *testing.T) {
+		t.Parallel()
+		w, list := begin(t, worldOptions{})
+		w.says(event(mapping.IncidentResolved))
+		for _, e := range list {
+			w.ends(e, store.Skipped)
+		}
+		again := []m{event(mapping.IncidentReopened), step("anomaly_detected", "Again"), updated(m{"severity": "warning", "title": "Checkout is slow again"})}
+		w.post(again...)
+		for _, e := range again {
+			w.parked(e)
+		}
+		ref := must(w.sim.As(lisa).Declare(simulator.NewIncident{Name: "From the alert", Severity: "SEV1"}))(w)
+		w.ok(w.sim.As(lisa).AttachAlert(ref, w.sim.Snapshot().Alerts[1].ID))
+		for _, e := range again {
+			w.ends(e, store.Done)
+		}
+		v := w.inc(ref)
+		on(t, v, "Again")
+		is(t, "name", v.Name, "Checkout is slow again")
+		is(t, "severity", v.Severity.Name, "SEV2")
+		is(t, "generation", must(w.a.st.Link(w.ctx, "TIG-1"))(w).Generation, again[0]["id"].(string))
+		w.says(event(mapping.IncidentResolved))
+		is(t, "alert of that life", w.sim.Snapshot().Alerts[1].Status, "resolved")
+		is(t, "category", w.inc(ref).Status.Category, "learning")
+	})
+	t.Run("set aside although it falls below min_severity once its alert fires", func(t *testing.T) {
+		t.Parallel()
+		w := newRunning(t, worldOptions{config: func(c *Config) { alertsOnly(c); c.Rules.MinSeverity = "warning" }})
+		list := []m{created(nil), updated(m{"severity": "info"}), step("anomaly_detected", "One")}
+		w.post(list...)
+		for _, e := range list {
+			w.parked(e)
+		}
+		ref := byRoute(w)
+		for _, e := range list {
+			w.ends(e, store.Done)
+		}
+		on(t, w.inc(ref), "One")
+		is(t, "severity", w.inc(ref).Severity.Name, "SEV3")
+	})
 	t.Run("not set aside again once people were told of a reopen and ended the incident", func(t *testing.T) {
 		t.Parallel()
 		w := newRunning(t, worldOptions{sim: func(o *simulator.Options) { o.AlertRoute = &simulator.AlertRoute{} }, config: alertsOnly})
@@ -309,7 +350,9 @@ func TestOut4AlertsOnlyWithoutAutoDeclare(t *testing.T) {
 		w.swept()
 		w.ends(e, store.Done)
 		is(t, "status", w.inc("INC-1").Status.Category, "learning")
-		is(t, "in step", must(w.a.st.Link(w.ctx, "TIG-1"))(w).Reference, "INC-1")
+		link := must(w.a.st.Link(w.ctx, "TIG-1"))(w)
+		is(t, "in step", link.Reference, "INC-1")
+		is(t, "generation", link.Generation, e["id"].(string))
 	})
 	t.Run("skipped if none is tied by the time the alert is resolved", func(t *testing.T) {
 		t.Parallel()

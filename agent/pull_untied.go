@@ -153,7 +153,7 @@ func (a *Agent) tieRouted(ctx context.Context, incidentID string, ties *tieIndex
 			continue
 		}
 		if owner.incidentID == "" {
-			if err := a.tie(ctx, owner.tigeropsID, incidentID, originAlertRoute, source); err != nil {
+			if err := a.tie(ctx, owner.tigeropsID, owner.generation, incidentID, originAlertRoute, source); err != nil {
 				var failed incidentio.Result
 				switch {
 				case !errors.As(err, &failed):

@@ -306,7 +306,7 @@ func (s *sweep) alerts(ctx context.Context) error {
 		case incidentID == "":
 			continue
 		}
-		err = a.tie(ctx, l.TigerOpsID, incidentID, originAlertRoute, mapping.SourceSweep)
+		err = a.tie(ctx, l.TigerOpsID, l.Generation, incidentID, originAlertRoute, mapping.SourceSweep)
 		var failed incidentio.Result
 		if err != nil && !(errors.As(err, &failed) && failed.Class == incidentio.Refused) { // one that can't be read can't be tied
 			return err

@@ -353,6 +353,9 @@ func (d *delivery) agree(ctx context.Context, req mapping.Request, r incidentio.
 			mine = mine.Unseen(tie.Agreed, *d.came)
 		}
 		mapping.Agree(&tie, mine, answer)
+		if own {
+			tie.Generation = state.Generation // a reopen goes on in it: its alert is this tie's
+		}
 		changed, err := linkOf(l, tie, state)
 		if err != nil {
 			return err
