@@ -229,16 +229,28 @@ func (t *tieIndex) load(ctx context.Context) {
 		for _, l := range loose {
 			t.byKey[l.Key] = alertOwner{l.TigerOpsID, l.Generation, ""}
 		}
+		fired, err := t.a.st.OpenAlerts(ctx)
+		if err != nil {
+			t.err = fmt.Errorf("read the alerts that fire: %w", err)
+			return
+		}
 		links, err := t.a.st.OpenLinks(ctx)
 		if err != nil {
 			t.err = fmt.Errorf("read the open links: %w", err)
 			return
 		}
+		tied := make(map[string]string)
 		for _, l := range links {
 			if l.Beside {
 				continue
 			}
 			t.byKey[mapping.AlertKey(l.TigerOpsID, l.Generation)] = alertOwner{l.TigerOpsID, l.Generation, l.IncidentID}
+			tied[l.TigerOpsID] = l.IncidentID
+		}
+		for _, f := range fired { // of a life that its incident is yet to be told of
+			if incidentID, ok := tied[f.TigerOpsID]; ok {
+				t.byKey[f.Key] = alertOwner{f.TigerOpsID, f.Generation, incidentID}
+			}
 		}
 	})
 }

@@ -41,12 +41,15 @@ func (w *comparison) tell(field string, t Told) {
 	w.next.Told = next
 }
 
-// settleTold drops what was told of fields that TigerOps has said something about since.
+// settleTold drops what was told of fields that TigerOps has said something about since. A role that was left to somebody
+// else is none of these: TigerOps takes over who holds it once it has applied that.
 func (a *Agreed) settleTold(p Pushed) {
 	told := maps.Clone(a.Told)
 	maps.DeleteFunc(told, func(field string, _ Told) bool {
 		role, isRole := strings.CutPrefix(field, fieldRole)
-		return field == fieldSeverity && p.Severity != "" || field == fieldStatus && p.Status != "" || isRole && p.Roles[role] != ""
+		holder := holderOf(a.Roles, role).Email
+		left := isRole && holder != "" && !strings.EqualFold(holder, p.Roles[role])
+		return field == fieldSeverity && p.Severity != "" || field == fieldStatus && p.Status != "" || isRole && p.Roles[role] != "" && !left
 	})
 	if len(told) == 0 {
 		told = nil

@@ -144,6 +144,11 @@ func (s *Store) Alert(ctx context.Context, tigeropsID, generation string) (*Aler
 	return &a, nil
 }
 
+// OpenAlerts reads the alerts that fire.
+func (s *Store) OpenAlerts(ctx context.Context) ([]Alert, error) {
+	return all(ctx, s, "reading the alerts that fire", (*Alert).fields, `SELECT `+alertColumns+` FROM alert WHERE state = 'fired' ORDER BY updated_at`)
+}
+
 // OpenAlertsWithoutLink reads the alerts that fire for TigerOps incidents that are not tied.
 func (s *Store) OpenAlertsWithoutLink(ctx context.Context) ([]Alert, error) {
 	return all(ctx, s, "reading alerts without a link", (*Alert).fields, `SELECT `+alertColumns+` FROM alert a WHERE state = 'fired'
