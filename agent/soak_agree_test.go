@@ -15,8 +15,8 @@ import (
 // set last, or what TigerOps was told that a person set, as the rule for conflicts has it.
 func (m *model) bothSidesAgree() {
 	for _, t := range m.ties {
-		if t.Dropped != "" {
-			continue // nobody looks at it any more
+		if t.Dropped != "" || t.Beside == 1 {
+			continue // nobody looks at it any more, or it is not kept in step
 		}
 		i := m.incidents[t.Incident]
 		severity, agreed := "", ""
@@ -51,22 +51,37 @@ func (m *model) bothSidesAgree() {
 				m.wrong("%s: the %s in incident.io is %q, the agent believes %q", i.Reference, c[0], c[1], c[2])
 			}
 		}
-		m.severity(t, i, severity)
-		m.status(t, i)
-		m.lead(t, i, lead, t.Pushed.Roles[leadID])
-		m.nameOf(t, i)
-		m.summary(t, i)
-		m.field(t, i)
+		m.statusTold(t, i)
+		// Where several TigerOps incidents share it, it is as one of them has it: lanes wait for none but themselves.
+		m.oneAgrees(i, func(t tie) { m.severity(t, i, severity) })
+		m.oneAgrees(i, func(t tie) { m.status(t, i) })
+		m.oneAgrees(i, func(t tie) { m.lead(t, i, lead, t.Pushed.Roles[leadID]) })
+		m.oneAgrees(i, func(t tie) { m.nameOf(t, i) })
+		m.oneAgrees(i, func(t tie) { m.summary(t, i) })
+		m.oneAgrees(i, func(t tie) { m.field(t, i) })
+	}
+}
+
+// oneAgrees keeps what a check finds wrong only if it does so for each tie of an incident.
+func (m *model) oneAgrees(i simulator.IncidentView, check func(tie)) {
+	before := len(m.bad)
+	for _, t := range m.byID[i.ID] {
+		n := len(m.bad)
+		if check(t); len(m.bad) == n {
+			m.bad = m.bad[:before]
+			return
+		}
 	}
 }
 
 var severities = map[string]string{"critical": "SEV1", "warning": "SEV2", "info": "SEV3"}
 
-// said is the last event of a TigerOps incident that says something, and what.
-func (m *model) said(key string, what func(map[string]any) string) (word string, last *soakEvent) {
-	for _, ev := range m.stories[key].events {
+// said is the last event of a TigerOps incident that says something, as long as it is tied, and what.
+func (m *model) said(t tie, what func(map[string]any) string) (word string, last *soakEvent) {
+	dropped, err := time.Parse(time.RFC3339, t.Dropped)
+	for _, ev := range m.stories[t.TigerOps].events {
 		var body map[string]any
-		if ev.poison || json.Unmarshal(ev.payload, &body) != nil {
+		if err == nil && ev.at.After(dropped) || ev.poison || json.Unmarshal(ev.payload, &body) != nil {
 			continue
 		}
 		inc, ok := body["incident"].(map[string]any)
@@ -114,8 +129,8 @@ func settled(t tie, shown, want string, said *soakEvent, toldValue string, told 
 		return shown == want
 	case said != nil && said.at.After(told.Taken.Add(slack)):
 		return shown == want
-	case told.Incident.ID != t.Incident:
-		return true // declared with one or the other, or with what was told before that
+	case told.Incident.ID != t.Incident, told.OccurredAt.Before(t.Created):
+		return true // declared or tied with one or the other, or with what was told before that
 	case said == nil || said.accepted.Add(slack).Before(told.OccurredAt):
 		return shown == toldValue
 	}
@@ -146,7 +161,7 @@ func lastMove(i simulator.IncidentView, value func(simulator.Update) string) (by
 }
 
 func (m *model) severity(t tie, i simulator.IncidentView, shown string) {
-	word, said := m.said(t.TigerOps, member("severity"))
+	word, said := m.said(t, member("severity"))
 	told := m.told(t, func(c change) bool { return c.Type == "incident.severity_changed" })
 	value := ""
 	if told != nil {
@@ -158,13 +173,20 @@ func (m *model) severity(t tie, i simulator.IncidentView, shown string) {
 }
 
 func (m *model) status(t tie, i simulator.IncidentView) {
-	by, at := lastMove(i, func(u simulator.Update) string { return u.NewStatus.Name })
+	by, _ := lastMove(i, func(u simulator.Update) string { return u.NewStatus.Name })
 	word := m.statusWord(t.TigerOps)
 	if meant := statusWords[word]; meant == i.Status.Name || by.User == nil && meant == "" {
 		return // both set the same, or nothing is meant
 	}
 	if by.User == nil {
-		m.wrong("%s: the agent set %s last, TigerOps says %s", i.Reference, i.Status.Name, word)
+		m.wrong("%s: the agent set %s last, %s says %s", i.Reference, i.Status.Name, t.TigerOps, word)
+	}
+}
+
+// statusTold: TigerOps was told of a status that a person set last, each of its incidents that was tied by then.
+func (m *model) statusTold(t tie, i simulator.IncidentView) {
+	by, at := lastMove(i, func(u simulator.Update) string { return u.NewStatus.Name })
+	if by.User == nil || statusWords[m.statusWord(t.TigerOps)] == i.Status.Name || !at.After(t.Created) {
 		return
 	}
 	told := m.told(t, func(c change) bool {
@@ -217,7 +239,7 @@ func (m *model) statusWord(key string) string {
 }
 
 func (m *model) lead(t tie, i simulator.IncidentView, lead, pushed string) {
-	want, said := m.said(t.TigerOps, owner)
+	want, said := m.said(t, owner)
 	told := m.told(t, func(c change) bool {
 		return (c.Type == "incident.role_assigned" && c.after("incident_io_role") == "Incident Lead") ||
 			(c.Type == "incident.role_unassigned" && c.before("incident_io_role") == "Incident Lead")
@@ -233,16 +255,17 @@ func (m *model) lead(t tie, i simulator.IncidentView, lead, pushed string) {
 }
 
 func (m *model) nameOf(t tie, i simulator.IncidentView) {
-	word, _ := m.said(t.TigerOps, member("title"))
+	word, _ := m.said(t, member("title"))
 	byHand := slices.ContainsFunc(m.acts[t.Incident], func(a act) bool { return a.kind == "name" && a.value == i.Name })
-	if i.Name != word && !byHand {
+	first := t.Origin != "declared" && i.Creator.User != nil && i.Name == "Payments trouble" // it is left as people named it
+	if i.Name != word && !byHand && !first {
 		m.wrong("%s is named %q, TigerOps says %q", i.Reference, i.Name, word)
 	}
 }
 
 // field: the deployment is the one that TigerOps told last, or what a person wrote there.
 func (m *model) field(t tie, i simulator.IncidentView) {
-	word, _ := m.said(t.TigerOps, func(inc map[string]any) string {
+	word, _ := m.said(t, func(inc map[string]any) string {
 		deployment, _ := inc["deployment"].(map[string]any)
 		return member("sha")(deployment)
 	})
@@ -265,7 +288,7 @@ var notes = regexp.MustCompile(`note N[0-9]+`)
 // summary: TigerOps' latest summary is there, and so is what people wrote, unless an edit of the agent's was under way
 // while they did.
 func (m *model) summary(t tie, i simulator.IncidentView) {
-	word, _ := m.said(t.TigerOps, member("ai_summary"))
+	word, _ := m.said(t, member("ai_summary"))
 	var last *act
 	for _, a := range m.acts[t.Incident] {
 		if a.kind == "summary" {

@@ -11,7 +11,7 @@ import (
 
 // noEcho: every row of the inbox is explained by something that a person did, and nothing is told twice.
 func (m *model) noEcho() {
-	once := make(map[string]int64)
+	once := make(map[string]int64) // what each TigerOps incident was told of
 	keys := make(map[string]bool)
 	moves := make(map[string]int) // "incident what" to how often it was told
 	for _, r := range m.rows {
@@ -29,23 +29,23 @@ func (m *model) noEcho() {
 				r.Row, r.Type, r.TigerOps, i.Reference, r.Source, r.Before, r.After, r.Message)
 		}
 		if what := moveOf(r); what != "" {
-			key := r.Incident.ID + " " + what
+			key := r.TigerOps + " " + r.Incident.ID + " " + what
 			moves[key]++
 			if told, done := moves[key], m.moves(i)[what]; told > done {
 				m.wrong("row %d (%s of %s, %s, by %s) tells for the %dth time what people did %d times: %s", r.Row, r.Type, r.TigerOps, i.Reference, r.Source, told, done, what)
 			}
 		}
 		for _, note := range notes.FindAllString(r.Message, -1) {
-			if before := once[note]; before != 0 {
+			if before := once[r.TigerOps+note]; before != 0 {
 				m.wrong("rows %d and %d both tell %q", before, r.Row, note)
 			}
-			once[note] = r.Row
+			once[r.TigerOps+note] = r.Row
 		}
 		if id := r.after("id"); id != "" && (strings.HasSuffix(r.Type, ".created") || r.Type == "timeline.added") {
-			if before := once[id]; before != 0 {
+			if before := once[r.TigerOps+id]; before != 0 {
 				m.wrong("rows %d and %d both tell that %s came", before, r.Row, id)
 			}
-			once[id] = r.Row
+			once[r.TigerOps+id] = r.Row
 		}
 	}
 	var last int64
@@ -196,65 +196,67 @@ func (m *model) explained(r change, i simulator.IncidentView) bool {
 	return false
 }
 
-// everyActTold: what people made and said in an incident that is tied was told. What they set is checked by
-// bothSidesAgree, since only the last of it had to be.
+// everyActTold: what people made and said in an incident was told to each TigerOps incident that was tied to it by then.
+// What they set is checked by bothSidesAgree, since only the last of it had to be.
 func (m *model) everyActTold() {
-	toldID, toldNote := make(map[string]string), make(map[string]bool)
+	toldID, toldNote := make(map[string]bool), make(map[string]bool) // by TigerOps incident, and what
 	for _, r := range m.rows {
 		for _, id := range []string{r.after("id"), r.after("escalation_id")} {
 			if id != "" {
-				toldID[id] = r.Type
+				toldID[r.TigerOps+id] = true
 			}
 		}
 		for _, note := range notes.FindAllString(r.Message, -1) {
-			toldNote[note] = true
+			toldNote[r.TigerOps+note] = true
 		}
 	}
-	for _, id := range sortedKeys(m.acts) {
-		i := m.incidents[id]
-		if len(m.byID[id]) == 0 {
-			continue
-		}
-		till := m.lookedAtTill(i)
-		for _, a := range m.acts[id] {
-			switch a.kind {
-			case "timeline", "action", "follow-up", "escalate", "document":
-				if toldID[a.object] == "" && a.end.Before(till) {
-					m.wrong("%s: nobody told TigerOps of the %s %s of %s (now %s)", i.Reference, a.kind, a.token, a.end.Format("15:04:05.000"), i.Status.Name)
-				}
-			}
-		}
-		for _, u := range i.Updates {
-			if u.Updater.User != nil && u.Message != "" && u.CreatedAt.Before(till) && !toldNote[notes.FindString(u.Message)] {
-				m.wrong("%s: nobody told TigerOps of %q of %s (now %s)", i.Reference, u.Message, u.CreatedAt.Format("15:04:05.000"), i.Status.Name)
-			}
-		}
-		if till.Before(time.Now()) {
-			continue
-		}
-		for _, v := range i.Actions {
-			m.toldAs(i, "action", v.ID, v.Status, "outstanding", func(c change) (string, bool) {
-				return c.after("status"), strings.HasPrefix(c.Type, "action.") && c.after("id") == v.ID
-			})
-		}
-		for _, v := range i.FollowUps {
-			m.toldAs(i, "follow-up", v.ID, v.Status, "outstanding", func(c change) (string, bool) {
-				return c.after("status"), strings.HasPrefix(c.Type, "follow_up.") && c.after("id") == v.ID
-			})
-		}
-		for _, v := range i.Escalations {
-			m.toldAs(i, "escalation", v.ID, v.Status, "triggered", func(c change) (string, bool) {
-				return c.after("escalation_status"), c.after("escalation_id") == v.ID
-			})
+	for _, id := range sortedKeys(m.incidents) {
+		for _, key := range m.owners(id) {
+			m.actsTold(m.incidents[id], key, toldID, toldNote)
 		}
 	}
 }
 
-// lookedAtTill is until when the agent looks at an incident for what neither a webhook nor updated_at tells of: until it
-// is over, or TigerOps' incident is reopened as another one.
-func (m *model) lookedAtTill(i simulator.IncidentView) time.Time {
+func (m *model) actsTold(i simulator.IncidentView, key string, toldID, toldNote map[string]bool) {
+	from, till := m.lookedAt(i, key)
+	for _, a := range m.acts[i.ID] {
+		switch a.kind {
+		case "timeline", "action", "follow-up", "escalate", "document":
+			if !toldID[key+a.object] && a.begun.After(from) && a.end.Before(till) {
+				m.wrong("%s: nobody told %s of the %s %s of %s (now %s)", i.Reference, key, a.kind, a.token, a.end.Format("15:04:05.000"), i.Status.Name)
+			}
+		}
+	}
+	for _, u := range i.Updates {
+		if u.Updater.User != nil && u.Message != "" && u.CreatedAt.After(from) && u.CreatedAt.Before(till) && !toldNote[key+notes.FindString(u.Message)] {
+			m.wrong("%s: nobody told %s of %q of %s (now %s)", i.Reference, key, u.Message, u.CreatedAt.Format("15:04:05.000"), i.Status.Name)
+		}
+	}
+	if till.Before(time.Now()) {
+		return
+	}
+	for _, v := range i.Actions {
+		m.toldAs(i, key, "action", v.ID, v.Status, "outstanding", func(c change) (string, bool) {
+			return c.after("status"), strings.HasPrefix(c.Type, "action.") && c.after("id") == v.ID
+		})
+	}
+	for _, v := range i.FollowUps {
+		m.toldAs(i, key, "follow-up", v.ID, v.Status, "outstanding", func(c change) (string, bool) {
+			return c.after("status"), strings.HasPrefix(c.Type, "follow_up.") && c.after("id") == v.ID
+		})
+	}
+	for _, v := range i.Escalations {
+		m.toldAs(i, key, "escalation", v.ID, v.Status, "triggered", func(c change) (string, bool) {
+			return c.after("escalation_status"), c.after("escalation_id") == v.ID
+		})
+	}
+}
+
+// lookedAt is from when until when the agent looks at an incident, for a TigerOps incident, for what neither a webhook nor
+// updated_at tells of: from the tie until it is over, or TigerOps' incident is reopened as another one.
+func (m *model) lookedAt(i simulator.IncidentView, key string) (from, till time.Time) {
 	never := time.Now().Add(time.Hour)
-	till := never
+	till = never
 	for _, u := range i.Updates {
 		switch over := u.NewStatus.Category == "closed" || u.NewStatus.Category == "merged"; {
 		case !over:
@@ -264,6 +266,12 @@ func (m *model) lookedAtTill(i simulator.IncidentView) time.Time {
 		}
 	}
 	for _, t := range m.byID[i.ID] {
+		if t.TigerOps != key {
+			continue
+		}
+		if from.IsZero() || t.Created.Before(from) {
+			from = t.Created
+		}
 		dropped, err := time.Parse(time.RFC3339, t.Dropped)
 		if err != nil {
 			continue
@@ -281,21 +289,24 @@ func (m *model) lookedAtTill(i simulator.IncidentView) time.Time {
 			till = dropped
 		}
 	}
-	return till
+	return from, till
 }
 
-// toldAs: TigerOps was told the status that something has now, unless it never had another than it began with.
-func (m *model) toldAs(i simulator.IncidentView, what, id, status, first string, of func(change) (string, bool)) {
+// toldAs: a TigerOps incident was told the status that something has now, unless it never had another than it began with.
+func (m *model) toldAs(i simulator.IncidentView, key, what, id, status, first string, of func(change) (string, bool)) {
 	told, ever := "", false
 	for _, r := range m.rowsIn[i.ID] {
-		if v, ok := of(r); ok {
+		if v, ok := of(r); ok && r.TigerOps == key {
 			told, ever = v, true
 		}
 	}
 	if !ever {
+		if slices.ContainsFunc(m.byID[i.ID], func(t tie) bool { return t.TigerOps == key && t.Origin != "declared" }) {
+			return // it may have been there before the tie, and moved before the first look
+		}
 		told = first
 	}
 	if told != status {
-		m.wrong("%s: the %s %s is %s, TigerOps was told %s", i.Reference, what, id, status, told)
+		m.wrong("%s: the %s %s is %s, %s was told %s", i.Reference, what, id, status, key, told)
 	}
 }

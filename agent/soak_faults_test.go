@@ -215,7 +215,7 @@ func TestSoakReplays(t *testing.T) {
 	t.Parallel()
 	const seed = 11
 	play := func() *soak {
-		plan := planFor(0)
+		plan := planFor(0, false)
 		plan.storm = slower * 8 * time.Second
 		s := newSoak(t, plan, seed)
 		s.rage()

@@ -93,6 +93,7 @@ func (s *soak) report(m *model, agreed time.Duration) {
 	s.Logf("seed %d: %d events of %d TigerOps incidents (%d sent again, %d times one had no answer), %d acts of people, %d changes out, %d times TigerOps said again what it had heard",
 		s.seed, events, len(s.ops.stories), s.ops.repeated, s.ops.resent, len(s.staff.acts), len(m.rows), s.ops.said)
 	s.Logf("%d kills (%d of them at the start), %d stops; incident.io's health %v; faults met %v", s.kills, s.stillborn, s.stops, s.weathers, c.Faults)
+	s.Logf("%d incidents were of several TigerOps incidents; ties %v", m.shared, m.origins())
 	s.Logf("which request met which fault: %d names of requests, digest %s (-met FILE has them)", len(s.faults.met), s.faults.digest())
 	s.Logf("%d requests, %.1f an event; answered %s; %d idempotency keys came again", c.Requests, float64(c.Requests)/float64(events), statuses(c.ByStatus), c.Repeated)
 	s.Logf("webhooks: %d, %d arrived, %d doubled, %d vanished", c.Webhooks.Total, c.Webhooks.Delivered, c.Webhooks.Doubled, c.Webhooks.Dropped+c.Webhooks.Failed)
@@ -111,7 +112,7 @@ func (s *soak) report(m *model, agreed time.Duration) {
 }
 
 // rough fails a long run that was not what it says it is: no fault of some kind, too little to do.
-func (s *soak) rough() {
+func (s *soak) rough(m *model) {
 	if s.plan.storm < slower*8*time.Minute {
 		return // chance may have left something out
 	}
@@ -129,6 +130,7 @@ func (s *soak) rough() {
 		}
 	}
 	for what, n := range map[string]int{
+		"incidents of several TigerOps incidents": m.shared,
 		"kills": s.kills, "kills at the start": s.stillborn, "stops": s.stops, "doubled webhooks": c.Webhooks.Doubled, "vanished webhooks": c.Webhooks.Dropped,
 		"repeated idempotency keys": c.Repeated, "events without an answer": s.ops.resent, "changes said again": s.ops.said,
 	} {
@@ -139,6 +141,15 @@ func (s *soak) rough() {
 	if events, incidents := len(s.ops.events), len(s.ops.stories); events < 1000 || incidents < 100 {
 		s.Errorf("only %d events of %d incidents", events, incidents)
 	}
+}
+
+// origins counts ties by how they came.
+func (m *model) origins() map[string]int {
+	n := make(map[string]int)
+	for _, t := range m.ties {
+		n[t.Origin]++
+	}
+	return n
 }
 
 // latencies are the times from an event's acceptance to its first trace in incident.io: of all that leave one, and of

@@ -1,6 +1,7 @@
 package agent_test
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"os"
@@ -28,6 +29,7 @@ type model struct {
 	acts      map[string][]act  // by incident id
 	doneTo    map[string][]act  // by the object that they made or moved
 	stories   map[string]*story // by TigerOps incident
+	shared    int               // incidents of several TigerOps incidents
 	bad       []string
 }
 
@@ -39,11 +41,13 @@ type thing struct {
 
 // tie is a link, or a former one.
 type tie struct {
-	TigerOps   string `json:"tigerops"`
-	Incident   string `json:"incident"`
-	Origin     string `json:"origin"`
-	Generation string `json:"generation"`
-	Dropped    string `json:"dropped"` // when a reopen ended it; empty for one in force
+	TigerOps   string    `json:"tigerops"`
+	Incident   string    `json:"incident"`
+	Origin     string    `json:"origin"`
+	Generation string    `json:"generation"`
+	Created    time.Time `json:"created"`
+	Beside     int       `json:"beside"`  // 1: a second one that an alert route made, which is not kept in step
+	Dropped    string    `json:"dropped"` // when a reopen ended it; empty for one in force
 	Agreed     struct {
 		Status   struct{ Name string }  `json:"status"`
 		Severity *struct{ Name string } `json:"severity"`
@@ -60,10 +64,11 @@ type tie struct {
 }
 
 type outboxRow struct {
-	ID     int64  `json:"id"`
-	Event  string `json:"event"`
-	State  string `json:"state"`
-	Reason string `json:"reason"`
+	ID     int64     `json:"id"`
+	Event  string    `json:"event"`
+	State  string    `json:"state"`
+	Reason string    `json:"reason"`
+	Ended  time.Time `json:"ended"`
 }
 
 func (m *model) wrong(format string, args ...any) {
@@ -160,9 +165,9 @@ func (s *soak) model() *model {
 		m.alerts[a.DeduplicationKey] = a
 	}
 	for _, table := range []string{"former_link", "link"} {
-		dropped := map[string]string{"former_link": "dropped_at", "link": "''"}[table]
+		dropped := map[string]string{"former_link": "dropped_at, 'beside', 0", "link": "'', 'beside', beside"}[table]
 		for _, row := range s.agent.rows(`SELECT json_object('tigerops', tigerops_incident_id, 'incident', incident_id, 'origin', origin,
-			'generation', generation, 'dropped', ` + dropped + `, 'agreed', json(agreed), 'pushed', json(pushed)) FROM ` + table) {
+			'generation', generation, 'created', created_at, 'dropped', ` + dropped + `, 'agreed', json(agreed), 'pushed', json(pushed)) FROM ` + table) {
 			var t tie
 			decode(s, []byte(row), &t)
 			m.ties = append(m.ties, t)
@@ -186,7 +191,7 @@ func (s *soak) model() *model {
 	for _, st := range s.ops.stories {
 		m.stories[st.key] = st
 	}
-	for _, row := range s.agent.rows("SELECT json_object('id', id, 'event', event_id, 'state', state, 'reason', reason) FROM outbox") {
+	for _, row := range s.agent.rows("SELECT json_object('id', id, 'event', event_id, 'state', state, 'reason', reason, 'ended', finished_at) FROM outbox") {
 		var r outboxRow
 		decode(s, []byte(row), &r)
 		m.outbox[r.Event] = r
@@ -212,6 +217,8 @@ func (m *model) nothingLost() {
 		switch {
 		case !there:
 			m.wrong("event %s was accepted at %s and is not in the outbox", id, ev.accepted.Format(time.RFC3339Nano))
+		case row.State == "skipped" && m.plan.routed && m.unrouted(ev, row):
+			ev.skipped, ev.want, ev.story.unrouted = true, nil, true
 		case row.State != want:
 			m.wrong("event %s (%s) is %s (%s), want %s", id, ev.kind, row.State, row.Reason, want)
 		}
@@ -240,23 +247,108 @@ func (m *model) nothingLost() {
 	}
 }
 
+// routeSlack is how long the look for an incident before the end of an alert may be ago when that has ended.
+const routeSlack = 5 * time.Second
+
+// unrouted says whether an event could rightly be given up because its alert was resolved before incident.io's alert route
+// came to it, or because people had ended what the route made by then.
+func (m *model) unrouted(ev *soakEvent, row outboxRow) bool {
+	if ev.story == nil || !strings.Contains(row.Reason, "no incident was tied") && !strings.Contains(row.Reason, "never tied") {
+		return false
+	}
+	open := false
+	for _, e := range ev.story.events {
+		open = e.kind == "incident.created" || e.kind == "incident.reopened" || open && e.kind != "incident.resolved"
+		if e == ev {
+			break
+		}
+	}
+	if open && strings.Contains(row.Reason, "never tied") {
+		return false // that is for what comes behind the end
+	}
+	return !routedAt(m.incidents, ev.story.alertKey(ev), row.Ended.Add(-routeSlack))
+}
+
+// routedAt says whether an alert had an incident at a time that was not over.
+func routedAt(incidents map[string]simulator.IncidentView, alertKey string, at time.Time) bool {
+	for _, i := range incidents {
+		if !slices.ContainsFunc(i.Alerts, func(a simulator.Alert) bool {
+			return a.DeduplicationKey == alertKey && a.CreatedAt.Add(routeDelay).Before(at)
+		}) {
+			continue
+		}
+		live := false
+		for _, u := range i.Updates {
+			if !u.CreatedAt.After(at) {
+				live = u.NewStatus.Category == simulator.CategoryLive
+			}
+		}
+		if live {
+			return true
+		}
+	}
+	return false
+}
+
+// rightlyParked says whether all that is set aside is so because people ended what the route made before the agent saw it.
+func (s *soak) rightlyParked() bool {
+	incidents := make(map[string]simulator.IncidentView)
+	for _, i := range s.sim.Snapshot().Incidents {
+		incidents[i.ID] = i
+	}
+	for _, st := range s.ops.parked() {
+		if routedAt(incidents, st.alertKey(nil), time.Now()) {
+			return false
+		}
+	}
+	return true
+}
+
+// alertKey is the deduplication key of the alert of the life that an event belongs to.
+func (st *story) alertKey(of *soakEvent) string {
+	key := "tigerops/" + st.key
+	for _, ev := range st.events {
+		if ev.kind == "incident.reopened" {
+			key = "tigerops/" + st.key + "/" + ev.id
+		}
+		if ev == of {
+			break
+		}
+	}
+	return key
+}
+
 // incidentsOnce: each incident that the agent declared is tied to the one whose life it stands for, and there is one
 // for each life.
 func (m *model) incidentsOnce() {
 	for _, id := range sortedKeys(m.incidents) {
-		// One that people opened again after TigerOps had let go of it may be taken once more.
-		to := make(map[string]bool)
-		for _, t := range m.byID[id] {
-			to[t.TigerOps] = true
+		i, to := m.incidents[id], m.owners(id)
+		switch {
+		case i.Creator.User != nil: // people may have declared one that nobody came to
+		case len(to) == 0 && i.Creator.Alert != nil && m.nobodys(*i.Creator.Alert):
+		case len(to) == 0:
+			m.wrong("%s (%s) is tied to no TigerOps incident", i.Reference, i.Name)
 		}
-		if len(to) != 1 {
-			m.wrong("%s (%s) is tied to %v, want one TigerOps incident", m.incidents[id].Reference, m.incidents[id].Name, sortedKeys(to))
+		if len(to) > 1 {
+			m.shared++
+		}
+		for _, key := range to {
+			if len(to) > 1 && (groupOf(key) == "" || groupOf(key) != groupOf(to[0]) && m.plan.routed) {
+				m.wrong("%s (%s) is tied to %v, which have nothing to do with each other", i.Reference, i.Name, to)
+			}
+		}
+		if len(to) > 1 && slices.ContainsFunc(m.byID[id], func(t tie) bool { return t.Origin == "declared" }) {
+			m.wrong("%s (%s) is tied to %v, although the agent declared it for one of them", i.Reference, i.Name, to)
 		}
 	}
+	m.alikeTaken()
 	lives := make(map[string]map[string]bool) // TigerOps incident to the events that began a life with a tie of its own
 	for _, t := range m.ties {
 		if _, there := m.incidents[t.Incident]; !there {
 			m.wrong("%s is tied to %s, which is not there", t.TigerOps, t.Incident)
+		}
+		if t.Beside == 1 {
+			continue
 		}
 		if lives[t.TigerOps] == nil {
 			lives[t.TigerOps] = make(map[string]bool)
@@ -267,14 +359,16 @@ func (m *model) incidentsOnce() {
 		lives[t.TigerOps][t.Generation] = true
 	}
 	for _, st := range m.ops.stories {
-		if got := len(lives[st.key]) > 0; got != st.above {
+		if got := len(lives[st.key]) > 0; got != st.above && !st.unrouted {
 			m.wrong("%s has an incident: %v, want %v", st.key, got, st.above)
 		}
 		began := map[string]bool{"": true}
+		tying := m.agent.rows(`SELECT DISTINCT event_id FROM outbox o JOIN delivery d ON d.outbox_id = o.id
+			WHERE incident_key = ? AND (step LIKE 'attach.%' OR step = 'incident.declare')`, st.key)
 		for _, ev := range st.events {
 			if ev.kind == "incident.reopened" {
 				began[ev.id] = true
-				if !lives[st.key][ev.id] && len(m.things[ev.id]) == 0 {
+				if !lives[st.key][ev.id] && len(m.things[ev.id]) == 0 && !ev.skipped && !slices.Contains(tying, ev.id) {
 					m.wrong("event %s (incident.reopened) declared nothing and told nobody", ev.id)
 				}
 			}
@@ -299,17 +393,68 @@ func (m *model) incidentsOnce() {
 	}
 }
 
+// owners are the TigerOps incidents that an incident is or was tied to. One that people opened again after TigerOps had let
+// go of it may be taken once more.
+func (m *model) owners(incident string) []string {
+	to := make(map[string]bool)
+	for _, t := range m.byID[incident] {
+		to[t.TigerOps] = true
+	}
+	return sortedKeys(to)
+}
+
+// nobodys says whether an alert that a route made an incident of is none of a TigerOps incident that could have been tied to
+// it: it belongs to an event alone, or was resolved before the route came to it.
+func (m *model) nobodys(creator simulator.TitledActor) bool {
+	for key, a := range m.alerts {
+		if a.ID == creator.ID {
+			return strings.HasPrefix(key, "tigerops-event/") || a.Status == "resolved"
+		}
+	}
+	return false
+}
+
+// alikeTaken: where people had an incident alike open from before a shared story began until the agent declared one for it,
+// it should have attached the story to that.
+func (m *model) alikeTaken() {
+	if m.plan.routed {
+		return
+	}
+	for _, t := range m.ties {
+		st := m.stories[t.TigerOps]
+		if t.Origin != "declared" || t.Generation != "" || !st.shared {
+			continue
+		}
+		from, till := st.events[0].accepted, m.incidents[t.Incident].CreatedAt
+		if slices.ContainsFunc(m.forbidden, func(f span) bool { return f.from.Before(till) && f.till.After(from) }) ||
+			slices.ContainsFunc(st.events[1:], func(ev *soakEvent) bool {
+				return ev.at.Before(till) && bytes.Contains(ev.payload, []byte(`"severity":`)) // it looked for that
+			}) {
+			continue
+		}
+		for _, i := range m.incidents {
+			if i.Creator.User == nil || i.CreatedAt.After(from) || strings.HasSuffix(i.Summary, t.TigerOps) {
+				continue
+			}
+			alike := true
+			for n, u := range i.Updates {
+				fits := u.NewStatus.Category == simulator.CategoryLive && u.NewSeverity != nil && u.NewSeverity.Name == severities["critical"]
+				held := u.CreatedAt.Before(till) && (n+1 == len(i.Updates) || i.Updates[n+1].CreatedAt.After(from))
+				alike = alike && (fits || !held)
+			}
+			if alike {
+				m.wrong("%s was declared for %s although %s of people's was there", m.name(t.Incident), t.TigerOps, i.Reference)
+			}
+		}
+	}
+}
+
 // alertOf: the alert of a story's present life is as the story is.
 func (m *model) alertOf(st *story) {
 	if !st.above {
 		return
 	}
-	key := "tigerops/" + st.key
-	for _, ev := range st.events {
-		if ev.kind == "incident.reopened" {
-			key = "tigerops/" + st.key + "/" + ev.id
-		}
-	}
+	key := st.alertKey(nil)
 	alert, there := m.alerts[key]
 	byHand := slices.ContainsFunc(m.doneTo[alert.ID], func(a act) bool { return a.kind == "alert" })
 	switch {
@@ -326,10 +471,12 @@ func (m *model) eachThingOnce() {
 		ev := m.ops.events[id]
 		got := make(map[string]int)
 		for _, t := range m.things[id] {
-			got[t.kind]++
+			if !m.isBeside(ev, t.incident) { // a second incident is resolved together with the first
+				got[t.kind]++
+			}
 		}
 		if ev.most {
-			if n := got["update"] + got["timeline"]; n > 1 || ev.skipped && n > 0 || len(got) > 1 || (n == 0 && ev.kind == "incident.resolved" && !ev.skipped && !m.overtaken(id) && !m.closedByPeople(ev)) {
+			if n := got["update"] + got["timeline"]; n > 1 || ev.skipped && n > 0 || len(got) > 1 || (n == 0 && ev.kind == "incident.resolved" && !ev.skipped && !m.overtaken(id) && !m.closedByPeople(ev) && !ev.story.unrouted) {
 				m.wrong("event %s (%s) made %v", id, ev.kind, got)
 			}
 			continue
@@ -343,6 +490,11 @@ func (m *model) eachThingOnce() {
 			m.wrong("event %s (%s) made %v, want %v\n%s", id, ev.kind, got, want, m.ledger(id))
 		}
 	}
+}
+
+// isBeside says whether an incident is a second one of an event's TigerOps incident.
+func (m *model) isBeside(ev *soakEvent, incident string) bool {
+	return slices.ContainsFunc(m.byID[incident], func(t tie) bool { return ev.story != nil && t.TigerOps == ev.story.key && t.Beside == 1 })
 }
 
 // overtaken says whether an update of the event's was left out for good: in doubt, not there, and undone by a person's

@@ -49,6 +49,15 @@ func (p *staff) work(ctx context.Context, key string, rng *rand.Rand, n int) {
 	}
 }
 
+// open lets somebody declare an incident as one of the shared stories would be, before that is told.
+func (p *staff) open(rng *rand.Rand) {
+	if _, err := p.person(rng).Declare(simulator.NewIncident{
+		Name: "Payments trouble", Summary: "We are on it.", Severity: severities["critical"], Fields: map[string][]string{"Affected services": {"Payments"}},
+	}); err != nil {
+		p.Errorf("declare: %v", err)
+	}
+}
+
 // incident is the one that a TigerOps incident is tied to now.
 func (p *staff) incident(key string) (simulator.IncidentView, bool) {
 	ids, err := p.agent.query("SELECT incident_id FROM link WHERE tigerops_incident_id = ? AND beside = 0", key)

@@ -33,6 +33,13 @@ const soakConfig = `integrations:
     alert_route_wait: 0s
 `
 
+// routeDelay is how long after an alert its route makes an incident of it.
+const routeDelay = 300 * time.Millisecond
+
+// routedConfig leaves declaring to incident.io's alert routes.
+const routedConfig = soakConfig + `    auto_declare: false
+`
+
 // soakPlan is how rough it gets, for how long.
 type soakPlan struct {
 	storm       time.Duration // then everything is calm and has to come to rest
@@ -40,11 +47,13 @@ type soakPlan struct {
 	eventGap    time.Duration // mean time between two events of one
 	acts        int           // what people do in an incident
 	reconcile   time.Duration // AGENT_RECONCILE_INTERVAL
+	routed      bool          // incident.io's alert routes declare, not the agent
 }
 
-func planFor(d time.Duration) soakPlan {
+func planFor(d time.Duration, routed bool) soakPlan {
 	p := soakPlan{
-		storm: 45 * time.Second, newIncident: 400 * time.Millisecond, eventGap: 250 * time.Millisecond, acts: 15, reconcile: 4 * time.Second,
+		routed: routed,
+		storm:  45 * time.Second, newIncident: 400 * time.Millisecond, eventGap: 250 * time.Millisecond, acts: 15, reconcile: 4 * time.Second,
 	}
 	if d > 0 {
 		p.storm = d - min(max(d/5, 15*time.Second), 4*time.Minute)
@@ -56,7 +65,14 @@ func planFor(d time.Duration) soakPlan {
 			p.newIncident, p.acts = 2*time.Second, 60
 		}
 	}
-	p.newIncident *= slower
+	// The two run beside each other.
+	p.newIncident = p.newIncident * slower * 3 / 2
+	if routed {
+		p.newIncident *= 2
+		if d == 0 {
+			p.storm = 30 * time.Second // what is set aside may wait for some sweeps after it
+		}
+	}
 	return p
 }
 
@@ -94,8 +110,17 @@ type span struct{ from, till time.Time }
 // webhooks double, shuffle and vanish. Then all is calm, and what there is on both sides is held against a model:
 // nothing accepted is lost, each thing is there once and in order, nothing echoes, both sides agree, nothing is stuck.
 //
+// Three stories of ten are shared: people have declared an incident alike, which the agent attaches them to as long as it
+// is open and as severe.
+//
 //	go test ./agent -run Soak -soak 10m -seed 42
-func TestSoak(t *testing.T) {
+func TestSoak(t *testing.T) { soakOf(t, false) }
+
+// TestSoakByAlertRoutes is TestSoak where the agent only sends alerts, and incident.io's alert routes make incidents of
+// them a moment later: one of each alert, but one of all that belong to a group of shared stories.
+func TestSoakByAlertRoutes(t *testing.T) { soakOf(t, true) }
+
+func soakOf(t *testing.T, routed bool) {
 	if timeout := flag.Lookup("test.timeout").Value.(flag.Getter).Get().(time.Duration); timeout > 0 && *soakFor > timeout {
 		t.Fatalf("-soak %s is longer than the tests may take: give -timeout 0 before the package", *soakFor)
 	}
@@ -107,12 +132,12 @@ func TestSoak(t *testing.T) {
 	case seed == 0:
 		seed = uint64(time.Now().UnixNano()) % 1e9
 	}
-	s := newSoak(t, planFor(*soakFor), seed)
-	t.Logf("seed %d, a storm of %s; go test ./agent -run Soak -soak %s -seed %d", seed, s.plan.storm, *soakFor, seed)
+	s := newSoak(t, planFor(*soakFor, routed), seed)
+	t.Logf("seed %d, a storm of %s; go test ./agent -run '%s$' -soak %s -seed %d", seed, s.plan.storm, t.Name(), *soakFor, seed)
 	t.Cleanup(func() {
 		switch {
 		case *metFile != "":
-			if err := os.WriteFile(*metFile, []byte(s.faults.text()), 0o600); err != nil {
+			if err := os.WriteFile(*metFile+map[bool]string{true: ".routed"}[routed], []byte(s.faults.text()), 0o600); err != nil {
 				t.Error(err)
 			}
 		case t.Failed():
@@ -123,8 +148,9 @@ func TestSoak(t *testing.T) {
 	calm := time.Now()
 	s.rest(calm)
 	agreed := time.Since(calm)
-	s.report(s.check(), agreed)
-	s.rough()
+	m := s.check()
+	s.report(m, agreed)
+	s.rough(m)
 }
 
 func newSoak(t testing.TB, plan soakPlan, seed uint64) *soak {
@@ -132,17 +158,25 @@ func newSoak(t testing.TB, plan soakPlan, seed uint64) *soak {
 		deaths: make(chan death, 1<<16), beats: make(chan struct{}, 1<<10),
 	}
 	s.faults = newFaultPlan(seed, s.plan.storm > 2*time.Minute, s.die)
-	s.sim = simulator.New(simulator.Options{
+	o := simulator.Options{
 		Key: theKey, Seed: seed, Keep: 20_000, Fault: s.faults.meet,
 		Limits: simulator.Limits{PerMinute: 30_000, AlertsPerMinute: 6_000, EscalationsPerMinute: 6_000},
-	})
+	}
+	config := soakConfig
+	if plan.routed {
+		config = routedConfig
+		o.AlertRoute = &simulator.AlertRoute{Delay: routeDelay, Severity: "SEV2", Group: func(a simulator.Alert) string {
+			return groupOf(strings.Split(a.DeduplicationKey, "/")[1])
+		}}
+	}
+	s.sim = simulator.New(o)
 	server := httptest.NewServer(s.edits.note(s.sim))
 	t.Cleanup(func() {
 		server.CloseClientConnections()
 		server.Close()
 		_ = s.sim.Close(context.Background())
 	})
-	s.agent = newProcess(t, server.URL, soakConfig, map[string]string{
+	s.agent = newProcess(t, server.URL, config, map[string]string{
 		"AGENT_RATE_LIMIT": "30000", "AGENT_RECONCILE_INTERVAL": s.plan.reconcile.String(),
 	})
 	s.sim.SetWebhook(s.agent.hooks, theWebhookSecret)
@@ -337,6 +371,13 @@ func (s *soak) rest(calm time.Time) {
 		s.ops.take(s.whole, rng)
 		return s.agent.count(behindPoison) == 0 &&
 			s.agent.count("SELECT count(*) FROM webhook WHERE state = 'pending'") == 0 && s.sim.Counters().Webhooks.Waiting == 0
+	}
+	if s.plan.routed {
+		s.settles("only what rightly is set aside waits", func() bool {
+			s.ops.take(s.whole, rng)
+			return s.agent.count(behindPoison+" AND parked = 0") == 0 && s.rightlyParked()
+		})
+		s.ops.resolveParked()
 	}
 	s.settles("everything that waits has its end", quiet)
 	s.Logf("%s after the storm nothing waits any more", time.Since(calm).Round(time.Millisecond))

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -27,11 +29,24 @@ type tigerOps struct {
 	said     int                       // how often it did
 }
 
+// groupOf names the shared stories that a story is one of, empty for none: three of ten are, one after the other.
+func groupOf(key string) string {
+	n, err := strconv.Atoi(strings.TrimPrefix(key, "TIG-"))
+	if err != nil || n%10 == 0 || n%10 > 3 {
+		return ""
+	}
+	return fmt.Sprintf("group %d", n/10)
+}
+
+// sharedService is what the shared stories are about, and no others.
+const sharedService = "payments"
+
 // story is one TigerOps incident.
 type story struct {
 	key    string
 	rng    *rand.Rand
 	length int
+	shared bool
 
 	events []*soakEvent
 	// What TigerOps itself knows of it.
@@ -41,6 +56,7 @@ type story struct {
 	status   map[string]string
 	posts    int
 	poisoned bool
+	unrouted bool // some of it was given up, since incident.io's alert route made nothing in time
 }
 
 // soakEvent is an event and what is to come of it.
@@ -96,6 +112,9 @@ func (o *tigerOps) storm(ctx context.Context) {
 			status: make(map[string]string),
 		}
 		s.length = 6 + s.rng.IntN(30)
+		if s.shared = groupOf(s.key) != ""; s.shared && n%10 == 1 && !o.plan.routed {
+			o.staff.open(s.rng)
+		}
 		o.mu.Lock()
 		o.stories = append(o.stories, s)
 		o.mu.Unlock()
@@ -119,7 +138,7 @@ func (o *tigerOps) tell(ctx context.Context, s *story) {
 			if heard := o.repeats(s, echo); heard != nil {
 				ev := s.sayAgain(n, heard)
 				s.events = append(s.events, ev)
-				o.send(ctx, echo, ev, s.events)
+				o.send(echo, ev, s.events)
 			}
 		}
 		var ev *soakEvent
@@ -130,9 +149,9 @@ func (o *tigerOps) tell(ctx context.Context, s *story) {
 			o.forgets(s, ev)
 		}
 		s.events = append(s.events, ev)
-		o.send(ctx, s.rng, ev, s.events)
+		o.send(s.rng, ev, s.events)
 		if s.rng.IntN(40) == 0 {
-			o.send(ctx, s.rng, loneAlert(s, n), nil)
+			o.send(s.rng, loneAlert(s, n), nil)
 		}
 		pause := time.NewTimer(time.Duration(s.rng.ExpFloat64() * float64(o.plan.eventGap)))
 		select {
@@ -276,7 +295,11 @@ func (s *story) next(n int) *soakEvent {
 		s.open = true
 		inc["title"], inc["ai_summary"] = "Incident "+s.key, "summary "+ev.id
 		inc["affected_services"] = []string{pick("api-gateway", "checkout", "search")}
-		severity(pick("warning", "critical", "critical", "warning", "critical", "info"))
+		word := pick("warning", "critical", "critical", "warning", "critical", "info")
+		if s.shared {
+			word, inc["affected_services"] = "critical", []string{sharedService}
+		}
+		severity(word)
 		if s.rng.IntN(2) == 0 {
 			inc["team"] = "payments"
 		}
@@ -391,10 +414,10 @@ func weighted(rng *rand.Rand, weights map[string]int) string {
 }
 
 // send sends an event until it is accepted, through one door or another. Now and then it sends it again all the same.
-func (o *tigerOps) send(ctx context.Context, rng *rand.Rand, ev *soakEvent, before []*soakEvent) {
+func (o *tigerOps) send(rng *rand.Rand, ev *soakEvent, before []*soakEvent) {
 	again := time.NewTicker(25 * time.Millisecond)
 	defer again.Stop()
-	if d := o.faults.deathBy(ev.id); d != nil && ctx.Err() == nil {
+	if d := o.faults.deathBy(ev.id); d != nil && o.soak.storm.Err() == nil {
 		o.deaths <- *d
 	}
 	door := rng.IntN(10)
@@ -427,7 +450,7 @@ func (o *tigerOps) send(ctx context.Context, rng *rand.Rand, ev *soakEvent, befo
 	ev.accepted = time.Now()
 	select {
 	case o.beats <- struct{}{}:
-	case <-ctx.Done():
+	case <-o.soak.storm.Done():
 	}
 	o.mu.Lock()
 	o.events[ev.id] = ev
@@ -436,6 +459,31 @@ func (o *tigerOps) send(ctx context.Context, rng *rand.Rand, ev *soakEvent, befo
 		if o.agent.post(o.whole, ev.payload) == nil {
 			o.count(&o.repeated)
 		}
+	}
+}
+
+// parked are the stories of which something is set aside.
+func (o *tigerOps) parked() (all []*story) {
+	keys := o.agent.rows("SELECT DISTINCT incident_key FROM outbox WHERE state = 'pending' AND parked = 1")
+	for _, st := range o.stories {
+		if slices.Contains(keys, st.key) {
+			all = append(all, st)
+		}
+	}
+	return all
+}
+
+// resolveParked resolves the incidents of which something is set aside: nobody will make one of their alerts any more.
+func (o *tigerOps) resolveParked() {
+	for _, st := range o.parked() {
+		st.open = false
+		ev := &soakEvent{
+			id: fmt.Sprintf("%s-E%03d", st.key, len(st.events)+100), kind: "incident.resolved", story: st, at: time.Now(),
+			want: map[string]int{"update or timeline": 1}, most: true,
+		}
+		ev.write(map[string]any{"incident": map[string]any{"id": st.key}, "actor": map[string]any{"name": "token " + ev.id}})
+		st.events = append(st.events, ev)
+		o.send(st.rng, ev, st.events)
 	}
 }
 

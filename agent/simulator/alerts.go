@@ -11,7 +11,8 @@ type alerts struct {
 	ties        []*alertTie
 	notes       []*AlertNote
 	escalations []*escalation
-	pings       map[string]int // heartbeat source to how often it was pinged
+	pings       map[string]int       // heartbeat source to how often it was pinged
+	grouped     map[string]*incident // what the alert route made for each group last
 }
 
 // alertTie ties an alert to an incident.
@@ -94,9 +95,18 @@ func (s *Simulator) endAlert(a *Alert) {
 	s.tellAlert("alert_resolved_v1", a)
 }
 
-// declareByRoute declares the incident of an alert, unless somebody has tied the alert to one meanwhile.
+// declareByRoute declares the incident of an alert, or ties it to the one of its group, unless somebody has tied the alert
+// to one meanwhile.
 func (s *Simulator) declareByRoute(a *Alert, r AlertRoute) {
 	if slices.ContainsFunc(s.alert.ties, func(t *alertTie) bool { return t.alert == a.ID }) {
+		return
+	}
+	group := ""
+	if r.Group != nil {
+		group = r.Group(*a)
+	}
+	if i := s.alert.grouped[group]; i != nil && s.settings.status(i.status).Category == CategoryLive {
+		s.tieAlert(a, i, s.settings.routeID)
 		return
 	}
 	i := &incident{name: a.Title, summary: a.Description, status: s.settings.firstStatus(CategoryLive).ID, severity: s.settings.severities[0].ID}
@@ -108,6 +118,12 @@ func (s *Simulator) declareByRoute(a *Alert, r AlertRoute) {
 	}
 	s.declare(i, a.DeduplicationKey, Actor{Alert: &TitledActor{ID: a.ID, Title: a.Title}})
 	s.tieAlert(a, i, s.settings.routeID)
+	if group != "" {
+		if s.alert.grouped == nil {
+			s.alert.grouped = map[string]*incident{}
+		}
+		s.alert.grouped[group] = i
+	}
 }
 
 func (s *Simulator) tieAlert(a *Alert, i *incident, route string) {

@@ -92,6 +92,9 @@ type AlertRoute struct {
 	// Severity and Status are names; the least severity and the first live status if empty.
 	Severity string `json:"severity,omitempty"`
 	Status   string `json:"status,omitempty"`
+	// Group, if not nil, names what an alert belongs to; one joins the incident that the route made of another of that
+	// name, while that incident is live. An empty name is a group of one.
+	Group func(Alert) string `json:"-"`
 }
 
 // WebhookOptions say how webhooks travel. The zero value delivers each in order, once, without delay.
