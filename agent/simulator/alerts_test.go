@@ -1,6 +1,7 @@
 package simulator_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -148,4 +149,32 @@ func TestHeartbeat(t *testing.T) {
 	if n := s.Snapshot().Pings[simulator.DefaultHeartbeatID]; n != 2 {
 		t.Errorf("%d pings", n)
 	}
+}
+
+// TestAlertRouteGroups sends alerts of two groups and of none.
+func TestAlertRouteGroups(t *testing.T) {
+	t.Parallel()
+	s := newSim(t, simulator.Options{AlertRoute: &simulator.AlertRoute{Group: func(a simulator.Alert) string {
+		group, _, _ := strings.Cut(a.DeduplicationKey, "-")
+		return strings.TrimPrefix(group, "lone")
+	}}})
+	a := newAPI(t, s)
+	want := func(key, ref string) {
+		t.Helper()
+		a.do("POST", eventsPath+"?token="+simulator.DefaultAlertSourceToken, event("firing", key), "Authorization", "").want(202)
+		v, err := s.Incident(ref)
+		if err != nil || !slices.ContainsFunc(v.Alerts, func(a simulator.Alert) bool { return a.DeduplicationKey == key }) {
+			t.Errorf("%s has no alert %s: %v, %v", ref, key, v.Alerts, err)
+		}
+	}
+	want("a-1", "INC-1")
+	want("a-2", "INC-1")
+	want("b-1", "INC-2")
+	want("lone-1", "INC-3")
+	want("lone-2", "INC-4")
+	if err := s.As("lisa@example.com").Close("INC-1", ""); err != nil {
+		t.Fatal(err)
+	}
+	want("a-3", "INC-5") // nobody works on the first one any more
+	want("a-4", "INC-5")
 }
