@@ -79,6 +79,7 @@ type delivery struct {
 	lookedAt  time.Time       // when that was asked for
 	looks     int             // so often
 	overtaken bool            // the edit in doubt never came, and somebody changed what it would set
+	tookAt    time.Time       // when incident.io took the update in doubt, which a look may have seen since
 	came      *mapping.Remote // the edit in doubt came, and the incident is like this now
 	routed    bool            // an incident that an alert route made was looked for
 	renewed   bool            // the directory was read again after a refusal

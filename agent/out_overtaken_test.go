@@ -88,6 +88,26 @@ func TestWhatPeopleWriteIntoAnEditInDoubtIsToldOnce(t *testing.T) {
 	holds(t, "summary", w.only().Summary, "It is the disk.", "Call the bank.")
 }
 
+// The same of an update, which is sent again with its key.
+func TestWhatPeopleSetAfterAnUpdateInDoubtIsToldOnce(t *testing.T) {
+	t.Parallel()
+	w := newRunning(t, worldOptions{config: func(c *Config) { c.BackoffInitial, c.BackoffMax = 2*time.Second, 2*time.Second }})
+	w.says(created(nil))
+	w.settle()
+	w.rows()
+	must(w.sim.Break(simulator.Fault{Kind: simulator.ResetAfter, Method: "POST", Path: "/v2/incident_updates", Times: 1}))(w)
+	e := updated(m{"severity": "warning"})
+	w.post(e)
+	eventually(w, "the update to come", func() bool { return w.only().Severity.Name == "SEV2" })
+	w.ok(w.sim.As(lisa).SetSeverity("INC-1", "SEV3", ""))
+	w.swept()
+	w.ends(e, "done")
+	w.swept()
+	w.settle()
+	w.wantTypes(w.rows(), "incident.severity_changed")
+	is(t, "severity", w.only().Severity.Name, "SEV3")
+}
+
 // While answers are slow people go on: what was seen before is looked at again before it is built upon.
 func TestWhatPeopleWriteWhileALookTakesLongStays(t *testing.T) {
 	t.Parallel()

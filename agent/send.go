@@ -31,6 +31,7 @@ func scopeOf(c mapping.Call) string {
 // send sends a frozen step and settles what became of it. again says that it may have been sent before.
 func (d *delivery) send(ctx context.Context, req mapping.Request, again bool, ledger []store.Step) (v verdict, finished bool, err error) {
 	a := d.a
+	d.tookAt = time.Time{}
 	if again && req.Call == mapping.CreateUpdate && d.overruled(req.Effect) {
 		return d.sendOverruled(ctx, req)
 	}
@@ -221,6 +222,7 @@ func (d *delivery) sendOverruled(ctx context.Context, req mapping.Request) (verd
 	}
 	for _, u := range updates {
 		if u.Message == req.Effect.Message && u.Updater.Type == "api_key" {
+			d.tookAt = u.CreatedAt
 			return d.done(ctx, req, incidentio.Result{Class: incidentio.Done, Status: http.StatusOK}, u.ID, true)
 		}
 	}
@@ -276,7 +278,7 @@ func (d *delivery) done(ctx context.Context, req mapping.Request, r incidentio.R
 		d.alerted(req, &c)
 	default:
 		if d.link != nil && !isBeside(req.Name) {
-			if err := d.agree(ctx, req, r, &c); err != nil {
+			if err := d.agree(ctx, req, r, again, &c); err != nil {
 				return verdict{}, true, err
 			}
 		}
@@ -322,8 +324,20 @@ func (d *delivery) endsNow(c *store.Commit, end *store.StepEnd) bool {
 
 // agree writes what a step changed into the links of every TigerOps incident that is tied to the same incident: both
 // sides agree on it from here on. What was pushed is this one's alone.
-func (d *delivery) agree(ctx context.Context, req mapping.Request, r incidentio.Result, c *store.Commit) error {
+func (d *delivery) agree(ctx context.Context, req mapping.Request, r incidentio.Result, again bool, c *store.Commit) error {
 	e := req.Effect
+	came := d.tookAt
+	if again && req.Call == mapping.CreateUpdate {
+		var body struct {
+			Update struct {
+				CreatedAt time.Time `json:"created_at"`
+			} `json:"incident_update"`
+		}
+		_ = json.Unmarshal(r.Body, &body) // what can't be read is not known
+		if came.IsZero() {
+			came = body.Update.CreatedAt
+		}
+	}
 	if e.IsZero() && d.link.TigerOpsStatus == d.state.Incident.Status && d.link.TigerOpsSeverity == d.state.Incident.Severity {
 		return nil
 	}
@@ -351,6 +365,9 @@ func (d *delivery) agree(ctx context.Context, req mapping.Request, r incidentio.
 		}
 		if d.came != nil && req.Call == mapping.EditIncident {
 			mine = mine.Unseen(tie.Agreed, *d.came)
+		}
+		if !came.IsZero() && tie.Agreed.RemoteUpdatedAt.After(came) {
+			mine.Status, mine.Severity = nil, nil
 		}
 		mapping.Agree(&tie, mine, answer)
 		if own {
