@@ -63,8 +63,12 @@ func (m *model) bothSidesAgree() {
 }
 
 // oneAgrees keeps what a check finds wrong only if it does so for each tie of an incident.
+// Of one that let go of it by a reopen it is not known what of it was said before that.
 func (m *model) oneAgrees(i simulator.IncidentView, check func(tie)) {
 	before := len(m.bad)
+	if len(m.owners(i.ID)) > 1 && slices.ContainsFunc(m.byID[i.ID], func(t tie) bool { return t.Dropped != "" }) {
+		return
+	}
 	for _, t := range m.byID[i.ID] {
 		n := len(m.bad)
 		if check(t); len(m.bad) == n {

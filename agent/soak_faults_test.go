@@ -108,7 +108,7 @@ func (p *faultPlan) meet(r *http.Request, body []byte) *simulator.Fault {
 func (p *faultPlan) at(name string, n int, writes bool) (word string, f *simulator.Fault, d *death) {
 	at := fmt.Sprintf("%s #%d", name, n)
 	rng := p.chance(at)
-	if writes && n < 3 && rng.IntN(400) == 0 {
+	if writes && n < 3 && rng.IntN(250) == 0 {
 		d = deathOf(at, rng)
 		d.stop, d.wait = false, 0
 		if rng.IntN(2) == 0 {
@@ -165,7 +165,7 @@ type death struct {
 // deathOf is what a death is like.
 func deathOf(at string, rng *rand.Rand) *death {
 	return &death{
-		at: at, wait: time.Duration(rng.IntN(300)) * time.Millisecond, stop: rng.IntN(8) == 0, dead: time.Duration(rng.IntN(300)) * time.Millisecond,
+		at: at, wait: time.Duration(rng.IntN(300)) * time.Millisecond, stop: rng.IntN(4) == 0, dead: time.Duration(rng.IntN(300)) * time.Millisecond,
 		again: rng.IntN(4) == 0, starting: time.Duration(rng.IntN(200)) * time.Millisecond, died: make(chan struct{}),
 	}
 }
@@ -173,7 +173,7 @@ func deathOf(at string, rng *rand.Rand) *death {
 // deathBy is the death that comes when TigerOps sends an event, nil if none does.
 func (p *faultPlan) deathBy(event string) *death {
 	rng := p.chance("death by " + event)
-	if rng.IntN(250) > 0 {
+	if rng.IntN(150) > 0 {
 		return nil
 	}
 	return deathOf(event, rng)

@@ -98,7 +98,7 @@ func (s *soak) report(m *model, agreed time.Duration) {
 	s.Logf("%d requests, %.1f an event; answered %s; %d idempotency keys came again", c.Requests, float64(c.Requests)/float64(events), statuses(c.ByStatus), c.Repeated)
 	s.Logf("webhooks: %d, %d arrived, %d doubled, %d vanished", c.Webhooks.Total, c.Webhooks.Delivered, c.Webhooks.Doubled, c.Webhooks.Dropped+c.Webhooks.Failed)
 	all, calm := m.latencies()
-	s.Logf("from an event's acceptance to incident.io: %s (p50), %s (p99), outages and deaths included; %s (p50), %s (p99) of those accepted while it was well",
+	s.Logf("from an event's acceptance to incident.io: %s (p50), %s (p99), outages and deaths included; %s (p50), %s (p99) of those accepted while all of it was well",
 		percentile(all, 50), percentile(all, 99), percentile(calm, 50), percentile(calm, 99))
 	s.Logf("%s after the storm both sides agreed, whole sweeps included (every %s)", agreed.Round(time.Millisecond), s.plan.reconcile)
 	s.Logf("events that waited during the storm: %s at most, by its quarters", quarters(s.figures.queue))

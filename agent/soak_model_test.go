@@ -404,11 +404,15 @@ func (m *model) owners(incident string) []string {
 }
 
 // nobodys says whether an alert that a route made an incident of is none of a TigerOps incident that could have been tied to
-// it: it belongs to an event alone, or was resolved before the route came to it.
+// it: it belongs to an event alone, or was resolved before the route came to it, or its TigerOps incident is tied to one that
+// people closed meanwhile, beside which nothing is tied any more.
 func (m *model) nobodys(creator simulator.TitledActor) bool {
 	for key, a := range m.alerts {
 		if a.ID == creator.ID {
-			return strings.HasPrefix(key, "tigerops-event/") || a.Status == "resolved"
+			return strings.HasPrefix(key, "tigerops-event/") || a.Status == "resolved" || slices.ContainsFunc(m.ties, func(t tie) bool {
+				over := m.incidents[t.Incident].Status.Category
+				return t.TigerOps == strings.Split(key, "/")[1] && (over == "closed" || over == "merged")
+			})
 		}
 	}
 	return false

@@ -20,7 +20,7 @@ import (
 
 var (
 	soakFor = flag.Duration("soak", 0, "how long TestSoak takes (a few of the minutes at its end are for the checks); 0: a minute")
-	metFile = flag.String("met", "", "file into which TestSoak writes which request met which fault, to be compared with another run's")
+	metFile = flag.String("met", "", "FILE into which TestSoak writes which request met which fault, to be compared with another run's; TestSoakByAlertRoutes: FILE.routed")
 	theSeed = flag.Uint64("seed", 0, "seed of TestSoak; 0: a new one with -soak, else always the same")
 )
 
