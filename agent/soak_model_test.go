@@ -256,8 +256,11 @@ func (m *model) unrouted(ev *soakEvent, row outboxRow) bool {
 	if ev.story == nil || !strings.Contains(row.Reason, "no incident was tied") && !strings.Contains(row.Reason, "never tied") {
 		return false
 	}
-	open := false
+	open, decided := false, row.Ended // when its life was given up: at its end, for what comes behind that
 	for _, e := range ev.story.events {
+		if e.kind == "incident.resolved" && m.outbox[e.id].Ended.Before(row.Ended) {
+			decided = m.outbox[e.id].Ended
+		}
 		open = e.kind == "incident.created" || e.kind == "incident.reopened" || open && e.kind != "incident.resolved"
 		if e == ev {
 			break
@@ -266,7 +269,7 @@ func (m *model) unrouted(ev *soakEvent, row outboxRow) bool {
 	if open && strings.Contains(row.Reason, "never tied") {
 		return false // that is for what comes behind the end
 	}
-	return !routedAt(m.incidents, ev.story.alertKey(ev), row.Ended.Add(-routeSlack))
+	return !routedAt(m.incidents, ev.story.alertKey(ev), decided.Add(-routeSlack))
 }
 
 // routedAt says whether an alert had an incident at a time that was not over.

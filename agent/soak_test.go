@@ -70,7 +70,7 @@ func planFor(d time.Duration, routed bool) soakPlan {
 	if routed {
 		p.newIncident *= 2
 		if d == 0 {
-			p.storm = 30 * time.Second // what is set aside may wait for some sweeps after it
+			p.storm = 20 * time.Second // what is set aside may wait for some sweeps after it
 		}
 	}
 	return p
