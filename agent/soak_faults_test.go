@@ -223,7 +223,12 @@ func TestSoakReplays(t *testing.T) {
 		return s
 	}
 	one, two := play(), play()
-	writes, common := make(map[string]bool), 0
+	writes, others, common := 0, 0, 0
+	for name := range two.faults.met {
+		if !strings.HasPrefix(name, http.MethodGet) {
+			others++
+		}
+	}
 	for name, met := range one.faults.met {
 		also := two.faults.met[name]
 		for n := range min(len(met), len(also)) {
@@ -232,16 +237,16 @@ func TestSoakReplays(t *testing.T) {
 			}
 		}
 		if !strings.HasPrefix(name, http.MethodGet) {
-			writes[name] = true
+			writes++
 			if also != nil {
 				common++
 			}
 		}
 	}
-	t.Logf("%d names of requests in one run, %d in the other; of %d that change something %d came in both; deaths %d and %d",
-		len(one.faults.met), len(two.faults.met), len(writes), common, len(one.faults.deaths), len(two.faults.deaths))
-	if len(writes) < 50 || common < len(writes)/2 {
-		t.Errorf("of %d names of requests that change something %d came in both runs, want at least half of at least 50", len(writes), common)
+	t.Logf("%d names of requests in one run, %d in the other; of %d and %d that change something %d came in both; deaths %d and %d",
+		len(one.faults.met), len(two.faults.met), writes, others, common, len(one.faults.deaths), len(two.faults.deaths))
+	if fewer := min(writes, others); fewer < 20 || common < fewer/2 {
+		t.Errorf("of %d and %d names of requests that change something %d came in both runs, want at least half of at least 20", writes, others, common)
 	}
 	for n := range min(len(one.forecast), len(two.forecast)) {
 		if one.forecast[n] != two.forecast[n] {
