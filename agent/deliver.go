@@ -209,7 +209,7 @@ func (d *delivery) step(ctx context.Context) (v verdict, finished bool, err erro
 	case a.cfg.Load().DryRun && (out.Park != "" || len(out.Next) == 0):
 		v, err = d.record(ctx, "dry run; "+cmp.Or(out.Park, "nothing to change in incident.io"), out)
 		return v, true, err
-	case out.Park != "" && d.link != nil:
+	case out.Park != "" && d.link != nil && d.looks < looksAtMost:
 		// People ended the incident after the look: the next one lets go of it, so that what a route makes can be tied.
 		d.looked = false
 		return verdict{}, false, nil
