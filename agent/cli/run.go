@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -100,12 +101,12 @@ const settleAfter = time.Second
 func settle() {
 	runtime.GC() // what is pooled, as those buffers are, outlives one collection
 	debug.FreeOSMemory()
-	ballast = make([]byte, 8<<20)
+	ballast.Store(new([8 << 20]byte))
 }
 
 // ballast is never touched, and so takes no memory, but counts as in use: without it the collector runs for every 4 MiB of
 // garbage, which under load took a sixth of the agent's processor time.
-var ballast []byte
+var ballast atomic.Pointer[[8 << 20]byte]
 
 // logger writes to w as the configuration wants it; under systemd text becomes journal entries with a field for each
 // attribute.
