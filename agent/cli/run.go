@@ -6,11 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"runtime"
-	"runtime/debug"
-	"sync/atomic"
 	"syscall"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -89,24 +85,11 @@ func (a *app) run(ctx context.Context) error {
 			}
 		}
 	}()
-	defer time.AfterFunc(settleAfter, settle).Stop()
+	tended, stop := context.WithCancel(ctx)
+	defer stop()
+	go tendMemory(tended)
 	return ag.Run(ctx)
 }
-
-// settleAfter is how long after a start what only that needed is given back.
-const settleAfter = time.Second
-
-// settle gives the system back what only the start needed. A migration reads with buffers of megabytes, which Go would keep
-// for minutes, and by which it would go on to measure how much garbage may gather.
-func settle() {
-	runtime.GC() // what is pooled, as those buffers are, outlives one collection
-	debug.FreeOSMemory()
-	ballast.Store(new([8 << 20]byte))
-}
-
-// ballast is never touched, and so takes no memory, but counts as in use: without it the collector runs for every 4 MiB of
-// garbage, which under load took a sixth of the agent's processor time.
-var ballast atomic.Pointer[[8 << 20]byte]
 
 // logger writes to w as the configuration wants it; under systemd text becomes journal entries with a field for each
 // attribute.
