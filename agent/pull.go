@@ -157,6 +157,13 @@ func (a *Agent) waitingHooks(ctx context.Context, limit int) ([]*hook, error) {
 		return nil, fmt.Errorf("list the waiting webhooks: %w", err)
 	}
 	waiting := make(map[int64]*hook, len(seqs))
+	if len(seqs) == limit { // the list was cut off, so that those behind it may wait as well
+		for seq, h := range a.in.hooks {
+			if seq > seqs[limit-1] {
+				waiting[seq] = h
+			}
+		}
+	}
 	var fresh []int64
 	for _, seq := range seqs {
 		if h := a.in.hooks[seq]; h != nil {

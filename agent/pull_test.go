@@ -446,6 +446,26 @@ func TestAWebhookThatWaitsIsReadOnce(t *testing.T) {
 	w.wantTypes(w.rows(), "incident.status_changed")
 }
 
+func TestOfManyWebhooksThatWaitEachIsReadOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{})
+	const n = 3 * pullRead
+	for i := range n {
+		body := fmt.Sprintf(`{"event_type":"public_incident.incident_updated_v2","public_incident.incident_updated_v2":{"id":"01X%d"}}`, i)
+		_, err := w.a.st.InsertWebhook(w.ctx, fmt.Sprintf("msg_%d", i), []byte(body))
+		w.ok(err)
+	}
+	must(w.a.waitingHooks(w.ctx, 2*n))(w)
+	before := w.a.in.hooks
+	if got := must(w.a.waitingHooks(w.ctx, n/3))(w); len(got) != n/3 {
+		t.Errorf("the oldest %d webhooks: got %d", n/3, len(got))
+	}
+	must(w.a.waitingHooks(w.ctx, 2*n))(w)
+	if len(before) != n || !maps.Equal(before, w.a.in.hooks) {
+		t.Errorf("of %d webhooks that wait, some of %d were read anew once a shorter list had been looked through", len(before), len(w.a.in.hooks))
+	}
+}
+
 func TestAStuckIncidentHoldsUpNoOther(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{})
