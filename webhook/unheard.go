@@ -72,8 +72,13 @@ func (c *boundedConn) Read(p []byte) (int, error) {
 // Write passes a handler's answer on, and puts net/http's own into the form of all others. It is handed each of those in
 // one piece.
 func (c *boundedConn) Write(p []byte) (int, error) {
-	if c.phase.Load() == phaseHandled {
+	switch c.phase.Load() {
+	case phaseHandled:
 		return c.Conn.Write(p)
+	case phaseRefused:
+		// It was told how this connection ends: net/http takes a line that breaks off for a malformed one, and would say so
+		// to a client that is merely slow.
+		return len(p), nil
 	}
 	line, _, _ := bytes.Cut(p, []byte("\r\n"))
 	rest, ok := bytes.CutPrefix(line, []byte("HTTP/1.1 "))

@@ -191,15 +191,22 @@ func TestWhoIsSlowIsCountedAndLoggedOnceInHalfAMinute(t *testing.T) {
 				ln := piped{make(chan net.Conn), make(chan struct{})}
 				serveOn(t, s, ln)
 				const many = 50
-				for range many {
+				var conns [many]net.Conn
+				for i := range conns {
 					conn := ln.dial()
 					defer conn.Close()
+					conns[i] = conn
 					if sent != "" {
 						send(t, conn, []byte(sent))
 					}
 				}
 				time.Sleep(5*time.Second + time.Millisecond)
 				synctest.Wait()
+				for _, conn := range conns {
+					if said, err := io.ReadAll(conn); err != nil || len(said) > 0 {
+						t.Fatalf("said at the end: %q, %v, want nothing", said, err)
+					}
+				}
 				if got := counted.all(); len(got) != many || counted.count("0 "+reason) != many {
 					t.Errorf("counted %d: %q, want %d times 0 %s", len(got), got, many, reason)
 				}
