@@ -25,10 +25,17 @@ type memory struct {
 	rest    func() // gives what is free back to the system
 }
 
+// newMemory is told how many collections there were before the first second. What only the start needed, of which those
+// were, goes in the first calm one.
+func newMemory(cycles uint64, rest func()) *memory {
+	return &memory{cycles: cycles, calm: restAfter - 1, rest: rest}
+}
+
 // tendMemory runs until ctx ends.
 func tendMemory(ctx context.Context) {
-	m := memory{calm: restAfter - 1, rest: giveBack} // what only the start needed goes in the first calm second
 	sample := []metrics.Sample{{Name: "/gc/cycles/automatic:gc-cycles"}}
+	metrics.Read(sample)
+	m := newMemory(sample[0].Value.Uint64(), giveBack)
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {

@@ -5,8 +5,8 @@ import "testing"
 func TestTheBallastIsThereWhileTheAgentIsBusy(t *testing.T) {
 	t.Parallel()
 	rests := 0
-	m := memory{calm: restAfter - 1, rest: func() { rests++ }}
-	cycles := uint64(0)
+	cycles := uint64(10 * busyCycles) // of a start that took in a long queue
+	m := newMemory(cycles, func() { rests++ })
 	second := func(collections uint64, wantBallast bool, wantRests int) {
 		t.Helper()
 		cycles += collections
