@@ -122,11 +122,11 @@ func (c *boundedConn) answer(status int, message string) error {
 	return err
 }
 
-// tell logs and counts what no handler heard of.
+// tell logs and counts what no handler heard of, in this order: whoever sees the count finds the line.
 func (s *Server) tell(status int, reason, message string, remote net.Addr) {
+	s.quiet.say(slog.LevelWarn, "HTTP request refused", reason,
+		slog.Int("status", status), slog.String("remote", remote.String()), slog.String("error", message))
 	if s.Refused != nil {
 		s.Refused(status, reason)
 	}
-	s.quiet.say(slog.LevelWarn, "HTTP request refused", reason,
-		slog.Int("status", status), slog.String("remote", remote.String()), slog.String("error", message))
 }
