@@ -370,7 +370,7 @@ func (d *delivery) agree(ctx context.Context, req mapping.Request, r incidentio.
 			mine.Status, mine.Severity = nil, nil
 		}
 		mapping.Agree(&tie, mine, answer)
-		if own {
+		if told := d.event.Type != mapping.IncidentReopened || req.Name == "incident.update"; own && told {
 			tie.Generation = state.Generation // a reopen goes on in it: its alert is this tie's
 		}
 		changed, err := linkOf(l, tie, state)

@@ -1,0 +1,31 @@
+package agent
+
+import (
+	"testing"
+	"time"
+
+	"github.com/tigerops/tigerops-incidentio/agent/simulator"
+	"github.com/tigerops/tigerops-incidentio/mapping"
+	"github.com/tigerops/tigerops-incidentio/store"
+)
+
+// A reopen begins with an edit, and people end the incident before they are told: it goes on in a new one all the same.
+func TestAReopenOfWhichOnlyTheEditCameGoesOnInANewIncident(t *testing.T) {
+	t.Parallel()
+	w := newRunning(t, worldOptions{config: func(c *Config) { c.BackoffInitial, c.BackoffMax = time.Second, time.Second }})
+	w.says(created(nil))
+	w.says(event(mapping.IncidentResolved))
+	w.ok(w.sim.As(lisa).Reopen("INC-1", ""))
+	w.swept()
+	edits := "/v2/incidents/" + w.only().ID + "/actions/edit"
+	must(w.sim.Break(simulator.Fault{Kind: simulator.ResetAfter, Path: edits, Times: 1}))(w)
+	e := event(mapping.IncidentReopened, m{"incident": m{"title": "Checkout is slow again"}})
+	w.post(e)
+	eventually(w, "the edit to come", func() bool { return w.only().Name == "Checkout is slow again" })
+	w.ok(w.sim.As(lisa).Resolve("INC-1", "It is not."))
+	w.ends(e, store.Done)
+	is(t, "incidents", len(w.sim.Snapshot().Incidents), 2)
+	link := must(w.a.st.Link(w.ctx, "TIG-1"))(w)
+	is(t, "in step", link.Reference, "INC-2")
+	is(t, "generation", link.Generation, e["id"].(string))
+}
