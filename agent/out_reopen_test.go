@@ -29,3 +29,5 @@ func TestAReopenOfWhichOnlyTheEditCameGoesOnInANewIncident(t *testing.T) {
 	is(t, "in step", link.Reference, "INC-2")
 	is(t, "generation", link.Generation, e["id"].(string))
 }
+
+// TigerOps need not say that an incident is resolved which people ended: the alert of that life fires on. What happens in

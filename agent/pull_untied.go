@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -173,6 +174,13 @@ func (a *Agent) tieRouted(ctx context.Context, incidentID string, ties *tieIndex
 		case link.IncidentID == incidentID:
 			tied = true
 		default:
+			former, err := a.st.FormerLinks(ctx, owner.tigeropsID)
+			if err != nil {
+				return tied, late, done, fmt.Errorf("read the former links of %s: %w", owner.tigeropsID, err)
+			}
+			if slices.ContainsFunc(former, func(l store.Link) bool { return l.IncidentID == incidentID }) {
+				continue // a reopen let go of it, whose alert may fire on
+			}
 			late = true
 			if r, err := a.tieBeside(ctx, *link, incidentID, source); err != nil || r.Class != incidentio.Done {
 				return tied, late, r, err
