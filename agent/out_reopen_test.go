@@ -31,3 +31,19 @@ func TestAReopenOfWhichOnlyTheEditCameGoesOnInANewIncident(t *testing.T) {
 }
 
 // TigerOps need not say that an incident is resolved which people ended: the alert of that life fires on. What happens in
+// the incident afterwards does not make it a second one of the next life.
+func TestAnIncidentThatAReopenLetGoOfIsNotTiedBeside(t *testing.T) {
+	t.Parallel()
+	w := newRunning(t, worldOptions{sim: func(o *simulator.Options) { o.AlertRoute = &simulator.AlertRoute{} }, config: alertsOnly})
+	w.says(created(nil))
+	w.ok(w.sim.As(lisa).Resolve("INC-1", "It is not."))
+	w.swept()
+	e := event(mapping.IncidentReopened)
+	w.says(e)
+	is(t, "in step", must(w.a.st.Link(w.ctx, "TIG-1"))(w).Reference, "INC-2")
+	must(w.sim.As(lisa).CreateFollowUp("INC-1", "Warm the index", ""))(w)
+	w.swept()
+	w.settle()
+	is(t, "beside", len(must(w.a.st.LinksBeside(w.ctx, "TIG-1"))(w)), 0)
+	is(t, "what the people of INC-1 are told", len(titles(w.inc("INC-1"))), 0)
+}

@@ -74,7 +74,8 @@ func (p *planner) event() {
 // incident plans for an event of an incident: the alert, the tie, and then what the event itself says.
 func (p *planner) incident() {
 	p.letGo()
-	if p.st.Open && p.tie == nil && !p.in.AlertFired && BelowMin(p.st, p.rules) {
+	routed := p.in.AlertFired && !p.rules.AutoDeclare // a route makes, or has made, an incident of it
+	if p.st.Open && p.tie == nil && !routed && BelowMin(p.st, p.rules) {
 		p.skip("below min_severity " + p.rules.MinSeverity + ": " + quoted(p.st.Incident.Severity))
 		return
 	}
