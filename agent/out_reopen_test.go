@@ -1,6 +1,9 @@
 package agent
 
 import (
+	"net/http"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -46,4 +49,78 @@ func TestAnIncidentThatAReopenLetGoOfIsNotTiedBeside(t *testing.T) {
 	w.settle()
 	is(t, "beside", len(must(w.a.st.LinksBeside(w.ctx, "TIG-1"))(w)), 0)
 	is(t, "what the people of INC-1 are told", len(titles(w.inc("INC-1"))), 0)
+}
+
+// The alert of an incident that was given up says nothing of what the next event is worth.
+func TestAFiredAlertDeclaresNothingBelowMinSeverity(t *testing.T) {
+	t.Parallel()
+	w := newRunning(t, worldOptions{config: func(c *Config) { alerting(c); c.Rules.MinSeverity = "warning" }})
+	must(w.sim.Break(simulator.Fault{Kind: simulator.StatusCode, Status: 422, Method: "POST", Path: "/v2/incidents"}))(w)
+	e := created(nil)
+	w.post(e)
+	row := w.ends(e, store.Dead)
+	w.sim.Mend()
+	must(w.a.st.DiscardEvents(w.ctx, "a person's", row.ID))(w)
+	less := updated(m{"severity": "info"})
+	w.post(less)
+	w.ends(less, store.Skipped)
+	is(t, "incidents", len(w.sim.Snapshot().Incidents), 0)
+}
+
+// What people end between the look and the plan is let go of before the reopen is set aside: an event that is set aside is
+// taken up by a tie only, and there would be one already.
+func TestAReopenIsNotSetAsideWhileItsIncidentIsTied(t *testing.T) {
+	t.Parallel()
+	var slow atomic.Bool
+	gate := make(chan struct{})
+	w := newRunning(t, worldOptions{config: alertsOnly, sim: func(o *simulator.Options) {
+		o.AlertRoute = &simulator.AlertRoute{}
+		o.Fault = func(r *http.Request, _ []byte) *simulator.Fault {
+			if slow.Load() && strings.HasPrefix(r.URL.Path, "/v2/alert_events/") {
+				<-gate
+			}
+			return nil
+		}
+	}})
+	w.says(created(nil))
+	w.says(event(mapping.IncidentResolved))
+	w.sim.SetAlertRoute(nil)
+	w.ok(w.sim.As(lisa).Reopen("INC-1", ""))
+	w.swept()
+	slow.Store(true)
+	asked := len(w.sent())
+	e := event(mapping.IncidentReopened)
+	w.post(e)
+	eventually(w, "the alert to be under way, behind the look", func() bool { return len(w.sent()) > asked })
+	w.ok(w.sim.As(lisa).Close("INC-1", "It is not."))
+	id := w.only().ID
+	eventually(w, "another hand to wait for the incident", func() bool {
+		poke(w.a.wakeSweep)
+		return w.a.locks.contended(id)
+	})
+	close(gate)
+	w.parked(e)
+	if l := must(w.a.st.Link(w.ctx, "TIG-1"))(w); l != nil {
+		t.Errorf("tied to %s, want the reopen to have let go of it", l.Reference)
+	}
+	ref := must(w.sim.As(lisa).Declare(simulator.NewIncident{Name: "From the alert"}))(w)
+	w.ok(w.sim.As(lisa).AttachAlert(ref, w.sim.Snapshot().Alerts[1].ID))
+	w.ends(e, store.Done)
+	is(t, "in step", must(w.a.st.Link(w.ctx, "TIG-1"))(w).Reference, ref)
+}
+
+// A reopen that had nothing to set was told to people, who ended the incident before the event's own end: that is their
+// answer.
+func TestAReopenThatWasToldIsNotToldAgainInAnotherIncident(t *testing.T) {
+	t.Parallel()
+	w := newRunning(t, worldOptions{config: alerting})
+	w.says(created(m{"status": mapping.StatusInvestigating}))
+	w.sim.SetAlertDelay(time.Second) // the event's end waits for its alert to show
+	e := event(mapping.IncidentReopened)
+	w.post(e)
+	eventually(t, "people to be told", func() bool { return said(w.inc("INC-1"), "Reopened in TigerOps") == 1 })
+	w.ok(w.sim.As(lisa).Resolve("INC-1", "It is not."))
+	w.ends(e, store.Done)
+	is(t, "category", w.only().Status.Category, "learning")
+	is(t, "in step", must(w.a.st.Link(w.ctx, "TIG-1"))(w).Reference, "INC-1")
 }

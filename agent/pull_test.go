@@ -338,6 +338,18 @@ func TestLateAlertRoute(t *testing.T) {
 				t.Errorf("link: got %+v, want %s", link, ref)
 			}
 		})
+		t.Run("ties for the life whose alert it is, though TigerOps has begun another, "+name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, worldOptions{config: routing})
+			key := w.fired()
+			s := w.state("TIG-1", "critical", "investigating")
+			s.Generation = "evt-reopened"
+			must(w.a.st.Commit(w.ctx, store.Commit{Why: "test", Incident: &store.IncidentState{TigerOpsID: "TIG-1", State: must(json.Marshal(s))(w)}}))(w)
+			ref := must(w.sim.As(lisa).Declare(simulator.NewIncident{Name: "By a route"}))(w)
+			w.ok(w.sim.As(lisa).AttachAlert(ref, key))
+			hear(w)
+			is(t, "generation", must(w.a.st.Link(w.ctx, "TIG-1"))(w).Generation, "")
+		})
 		t.Run("makes a second incident, which is reported once, "+name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, worldOptions{config: routing})
