@@ -209,8 +209,11 @@ func (d *delivery) step(ctx context.Context) (v verdict, finished bool, err erro
 	case a.cfg.Load().DryRun && (out.Park != "" || len(out.Next) == 0):
 		v, err = d.record(ctx, "dry run; "+cmp.Or(out.Park, "nothing to change in incident.io"), out)
 		return v, true, err
-	case out.Park != "" && d.link != nil && d.looks < looksAtMost:
+	case out.Park != "" && d.link != nil:
 		// People ended the incident after the look: the next one lets go of it, so that what a route makes can be tied.
+		if d.looks >= looksAtMost {
+			return d.waitFor(ctx, "waiting for a look at "+d.link.Reference)
+		}
 		d.looked = false
 		return verdict{}, false, nil
 	case out.Park != "":

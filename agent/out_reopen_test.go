@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"encoding/json"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -107,6 +108,29 @@ func TestAReopenIsNotSetAsideWhileItsIncidentIsTied(t *testing.T) {
 	w.ok(w.sim.As(lisa).AttachAlert(ref, w.sim.Snapshot().Alerts[1].ID))
 	w.ends(e, store.Done)
 	is(t, "in step", must(w.a.st.Link(w.ctx, "TIG-1"))(w).Reference, ref)
+}
+
+// The same where the attempt has looked as often as it may.
+func TestAReopenIsNotSetAsideWhileTiedHoweverOftenItLooked(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{config: alertsOnly})
+	ref := must(w.sim.As(lisa).Declare(simulator.NewIncident{Name: "Checkout is slow"}))(w)
+	w.tieTo("TIG-1", ref, originAlertRoute)
+	w.ok(w.sim.As(lisa).Close(ref, ""))
+	w.sweep()
+	e := event(mapping.IncidentReopened)
+	id := e["id"].(string)
+	key := mapping.AlertKey("TIG-1", id)
+	must(w.a.st.Commit(w.ctx, store.Commit{Why: "test", Alert: &store.Alert{TigerOpsID: "TIG-1", Generation: id, Key: key, State: store.AlertFired}}))(w)
+	w.insert(string(must(json.Marshal(e))(w)))
+	row := must(w.a.st.Event(w.ctx, w.outbox(e).ID))(w)
+	ev, _ := mapping.ParseEvent(row.Payload, id)
+	d := &delivery{a: w.a, ev: row, event: ev, lane: &lane{}, stopping: func() bool { return false }, looked: true, looks: looksAtMost}
+	v, finished, err := d.step(w.ctx)
+	w.ok(err)
+	if !finished || v.retryAt.IsZero() || w.outbox(e).Parked {
+		t.Errorf("finished %v, again at %v, set aside %v; want it to be tried again", finished, v.retryAt, w.outbox(e).Parked)
+	}
 }
 
 // A reopen that had nothing to set was told to people, who ended the incident before the event's own end: that is their
