@@ -56,6 +56,8 @@ const (
 	lackedFor = time.Hour
 	// seenMark in Agreed.Seen says that an incident was looked at since it was tied. No id of incident.io's looks so.
 	seenMark = "@looked"
+	// clockSlack is the difference between two clocks up to which they count as the same.
+	clockSlack = 2 * time.Second
 	// overMark says that all of an incident was looked at since it was over, when nothing polls it any more.
 	overMark = "@over"
 )
@@ -91,6 +93,7 @@ func (a *Agent) look(ctx context.Context, incidentID string, o lookOptions) (map
 func (a *Agent) lookAt(ctx context.Context, incidentID string, o lookOptions) (seen, error) {
 	var s seen
 	s.Remote, s.Result = a.fetchIncident(ctx, incidentID, o.Urgent)
+	off := clockOff(s.Result.Date, a.now())
 	if s.Result.Class != incidentio.Done {
 		return s, nil
 	}
@@ -139,7 +142,7 @@ func (a *Agent) lookAt(ctx context.Context, incidentID string, o lookOptions) (s
 	for i, tie := range ties {
 		compare := common
 		compare.Tie = tie
-		compare.Look.First, compare.Look.TiedAt = tie.Agreed.Seen[seenMark] == "", links[i].CreatedAt
+		compare.Look.First, compare.Look.TiedAt = tie.Agreed.Seen[seenMark] == "", links[i].CreatedAt.Add(off)
 		if o.Alert != nil && o.Alert.row.TigerOpsID == tie.TigerOpsID {
 			compare.Look.AlertResolved = &o.Alert.item
 			c.Alert = &o.Alert.row
@@ -197,6 +200,15 @@ func (a *Agent) lookAt(ctx context.Context, incidentID string, o lookOptions) (s
 	}
 	a.told(s.Changes)
 	return s, nil
+}
+
+// clockOff is by how much incident.io's clock, which told there in an answer that came now, is ahead of this machine's. What
+// an answer tells to the second says nothing of less than that.
+func clockOff(there, now time.Time) time.Duration {
+	if off := there.Sub(now); !there.IsZero() && off.Abs() > clockSlack {
+		return off
+	}
+	return 0
 }
 
 // told counts and logs changes that are in the inbox now, and wakes the push.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -579,5 +580,35 @@ func TestALookThatDeliveryTakesTellsWhoItWas(t *testing.T) {
 	w.wantTypes(rows, "incident.status_changed")
 	if rows[0].Actor == nil || rows[0].Actor.Name != "Lisa Karlin" || rows[0].Message != "A fix is out." {
 		t.Errorf("row: got %+v, want who it was and what she said", rows[0])
+	}
+}
+
+// What people write after the tie is told by the first look, what they wrote before it is not, whatever this machine's clock
+// says.
+func TestWhatCameAfterATieIsToldWhateverTheClock(t *testing.T) {
+	t.Parallel()
+	for name, off := range map[string]time.Duration{"right": 0, "5 minutes ahead": -5 * time.Minute, "5 minutes behind": 5 * time.Minute} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var there atomic.Int64 // how far incident.io's clock is ahead
+			at := func(d time.Duration) { there.Store(int64(off + d)) }
+			at(-time.Minute)
+			w := newWorld(t, worldOptions{sim: func(o *simulator.Options) {
+				o.Now = func() time.Time { return time.Now().Add(time.Duration(there.Load())) }
+			}})
+			ref := must(w.sim.As(lisa).Declare(simulator.NewIncident{Name: "Checkout is slow", Severity: "SEV1"}))(w)
+			must(w.sim.As(lisa).CreateAction(ref, "Before"))(w)
+			at(0)
+			id := w.tieTo("TIG-1", ref, originAttached)
+			at(10 * time.Second)
+			must(w.sim.As(lisa).CreateAction(ref, "After"))(w)
+			w.rows()
+			at(0)
+			_, _, err := w.a.look(w.ctx, id, lookOptions{Source: mapping.SourceSweep})
+			w.ok(err)
+			rows := w.rows()
+			w.wantTypes(rows, "action.created")
+			is(t, "action", rows[0].After["title"].(string), "After")
+		})
 	}
 }

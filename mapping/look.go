@@ -80,7 +80,7 @@ type Look struct {
 	// First is the first look after the tie: of an incident that was attached, what people wrote before is not
 	// told, only how its state differs from Agreed. A declared incident has no before: all that people wrote is told.
 	First bool
-	// TiedAt is when the incident was attached: what people wrote since is told, also at the first look.
+	// TiedAt is when the incident was attached, by incident.io's clock: what people wrote since is told, also at the first look.
 	TiedAt time.Time
 }
 

@@ -47,6 +47,7 @@ type problem struct {
 // classify is the one place that decides what an answer means. It adds to r.
 func classify(r Result, call Call, a answer, now time.Time) Result {
 	r.Status, r.Body, r.Rate = a.status, a.body, rateOf(a.header)
+	r.Date, _ = http.ParseTime(a.header.Get("Date"))
 	r.RequestID = a.words(a.header.Get("X-Request-Id"), 100)
 	r.Class = classOf(a.status)
 	tooLarge := errors.Is(a.readErr, errTooLarge)

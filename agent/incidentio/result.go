@@ -56,11 +56,12 @@ type Result struct {
 	// and an hour. 0 with Throttled means that it did not say.
 	After     time.Duration
 	Rate      Rate
-	Body      []byte `json:"-"` // the answer's body, at most 8 MiB; not redacted: it may hold a token that was just made
-	Err       error  // what the network said, without secrets; nil where an answer came
-	Oversized bool   // refused because of the request's size, which is no throttle even where the status is 429
-	Truncated bool   // a list had more than the client is willing to read (see the list's method)
-	Requests  int    // how many requests were made: a list takes one a page, a call without a usable key none
+	Date      time.Time // when incident.io answered, by its own clock and to the second; zero where it did not tell
+	Body      []byte    `json:"-"` // the answer's body, at most 8 MiB; not redacted: it may hold a token that was just made
+	Err       error     // what the network said, without secrets; nil where an answer came
+	Oversized bool      // refused because of the request's size, which is no throttle even where the status is 429
+	Truncated bool      // a list had more than the client is willing to read (see the list's method)
+	Requests  int       // how many requests were made: a list takes one a page, a call without a usable key none
 
 	what string // "POST /v2/incidents"
 }

@@ -165,7 +165,11 @@ func (s *Simulator) handle(r *http.Request) (*answer, error) {
 	if a != nil && err == nil {
 		end.Status = a.status
 	}
-	end.Took = s.o.Now().Sub(begin)
+	now := s.o.Now()
+	end.Took = now.Sub(begin)
+	if a != nil {
+		a.header.Set("Date", now.UTC().Format(http.TimeFormat)) // the account's clock, also where it is not the machine's
+	}
 	call := ""
 	if rt != nil {
 		call = rt.method + " " + rt.path
