@@ -88,6 +88,9 @@ func (d *delivery) addUp(ctx context.Context, ledger []store.Step) error {
 			}
 		}
 	}
+	if d.ev.Merged {
+		d.before = anew(d.before, d.event)
+	}
 	d.state = d.before.Apply(d.event)
 	d.lastID, d.saidBy = d.ev.ID, make(map[string]int64)
 	d.says(d.event, d.ev.ID)
@@ -133,6 +136,15 @@ func (d *delivery) addUp(ctx context.Context, ledger []store.Step) error {
 		d.says(events[i], waiting[i].ID)
 	}
 	return nil
+}
+
+// anew lets a reopen that was set aside begin its life again: it was added up then, and what was set aside before it, of the
+// life before, has been added up since.
+func anew(s mapping.State, e mapping.Event) mapping.State {
+	if e.Type == mapping.IncidentReopened && s.Generation == e.ID {
+		s.Generation = ""
+	}
+	return s
 }
 
 // says notes what an event that is delivered now, or folded into it, says something of.

@@ -91,7 +91,7 @@ func (d *delivery) endParked(ctx context.Context, c *store.Commit) error {
 				continue
 			}
 			if e, faults := mapping.ParseEvent(p.Payload, p.EventID); len(faults) == 0 {
-				state = state.Apply(e)
+				state = anew(state, e).Apply(e)
 			}
 			parked = append(parked, p.ID)
 		}

@@ -148,3 +148,42 @@ func TestAReopenThatWasToldIsNotToldAgainInAnotherIncident(t *testing.T) {
 	is(t, "category", w.only().Status.Category, "learning")
 	is(t, "in step", must(w.a.st.Link(w.ctx, "TIG-1"))(w).Reference, "INC-1")
 }
+
+// What was set aside before a reopen is of the life before, though the reopen was added up first.
+func TestWhatWasSetAsideBeforeAReopenIsOfTheLifeBefore(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(*testing.T, *world, []m){
+		"delivered": func(t *testing.T, w *world, list []m) {
+			ref := must(w.sim.As(lisa).Declare(simulator.NewIncident{Name: "From the alert"}))(w)
+			w.ok(w.sim.As(lisa).AttachAlert(ref, w.sim.Snapshot().Alerts[0].ID))
+			for _, e := range list {
+				w.ends(e, store.Done)
+			}
+			is(t, "told of the reopen", said(w.inc(ref), "Reopened in TigerOps"), 1)
+		},
+		"given up": func(_ *testing.T, w *world, list []m) {
+			w.says(event(mapping.IncidentResolved))
+			for _, e := range list {
+				w.ends(e, store.Skipped)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newRunning(t, worldOptions{config: alertsOnly})
+			list := []m{
+				created(nil), event(mapping.RunbookAction, m{"action": m{"title": "Warm it", "status": "running"}}),
+				event(mapping.IncidentAcknowledged, byAda), event(mapping.IncidentReopened),
+			}
+			w.post(list...)
+			for _, e := range list {
+				w.parked(e)
+			}
+			end(t, w, list)
+			s := must(w.a.stateOf(w.ctx, "TIG-1"))(w)
+			is(t, "generation", s.Generation, list[3]["id"].(string))
+			is(t, "acknowledged", s.Acknowledged, false)
+			is(t, "actions of this life", len(s.Actions), 0)
+		})
+	}
+}
