@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tigerops/tigerops-incidentio/agent/simulator"
+	"github.com/tigerops/tigerops-incidentio/mapping"
 )
 
 // An edit that did not come through is not sent again over what people changed since: only what is left of it is.
@@ -106,6 +107,31 @@ func TestWhatPeopleSetAfterAnUpdateInDoubtIsToldOnce(t *testing.T) {
 	w.settle()
 	w.wantTypes(w.rows(), "incident.severity_changed")
 	is(t, "severity", w.only().Severity.Name, "SEV3")
+}
+
+// Where TigerOps' value stands by the rule, but came before what people set: both sides agree on that in the end.
+func TestWhatPeopleSetAfterAnUpdateInDoubtThatStandsIsTold(t *testing.T) {
+	t.Parallel()
+	w := newRunning(t, worldOptions{config: func(c *Config) {
+		c.BackoffInitial, c.BackoffMax = 2*time.Second, 2*time.Second
+		c.Rules.Conflict = mapping.ConflictTigerOps
+	}})
+	w.says(created(nil))
+	w.settle()
+	w.rows()
+	must(w.sim.Break(simulator.Fault{Kind: simulator.ResetAfter, Method: "POST", Path: "/v2/incident_updates", Times: 1}))(w)
+	e := updated(m{"severity": "warning"})
+	w.post(e)
+	eventually(w, "the update to come", func() bool { return w.only().Severity.Name == "SEV2" })
+	w.ok(w.sim.As(lisa).SetSeverity("INC-1", "SEV3", ""))
+	w.swept()
+	w.wantTypes(w.rows(), "incident.message")
+	w.ends(e, "done")
+	w.swept()
+	w.settle()
+	rows := w.rows()
+	w.wantTypes(rows, "incident.severity_changed")
+	is(t, "severity", rows[0].After["severity"].(string), "info")
 }
 
 // While answers are slow people go on: what was seen before is looked at again before it is built upon.

@@ -367,7 +367,7 @@ func (d *delivery) agree(ctx context.Context, req mapping.Request, r incidentio.
 			mine = mine.Unseen(tie.Agreed, *d.came)
 		}
 		if !came.IsZero() && tie.Agreed.RemoteUpdatedAt.After(came) {
-			mine.Status, mine.Severity = nil, nil
+			mine = mine.UnseenMoves(tie.Agreed)
 		}
 		mapping.Agree(&tie, mine, answer)
 		if told := d.event.Type != mapping.IncidentReopened || req.Name == "incident.update"; own && told {

@@ -144,10 +144,31 @@ func (e Effect) Unseen(a Agreed, now Remote) Effect {
 	if seen("summary") {
 		e.Summary = ""
 	}
-	e.Roles = slices.DeleteFunc(slices.Clone(e.Roles), func(r Assignment) bool { return seen(fieldRole + r.Role.ID) })
+	e.Roles = slices.DeleteFunc(slices.Clone(e.Roles), func(r Assignment) bool {
+		field := fieldRole + r.Role.ID
+		return seen(field) && !a.stands(field)
+	})
 	e.Fields = maps.Clone(e.Fields)
 	maps.DeleteFunc(e.Fields, func(id string, _ []string) bool { return seen("field:" + id) })
 	return e
+}
+
+// UnseenMoves is the same of an update in doubt that came, of whose status and severity a look has seen what people made.
+func (e Effect) UnseenMoves(a Agreed) Effect {
+	if !a.stands(fieldStatus) {
+		e.Status = nil
+	}
+	if !a.stands(fieldSeverity) {
+		e.Severity = nil
+	}
+	return e
+}
+
+// stands says whether TigerOps was told that its own value stands over what people set. Where what is in doubt turns out to
+// have come before that, nothing sets the value again, and the next look is to tell what people set.
+func (a Agreed) stands(field string) bool {
+	t, told := a.Told[field]
+	return told && t.Key == ""
 }
 
 // Found is what there is, before an edit, of each thing that it would set, in digests.

@@ -29,3 +29,26 @@ func TestARoleThatWasLeftToSomebodyIsStillToBeTakenOver(t *testing.T) {
 		}
 	}
 }
+
+// A role that people gave to somebody else after an edit in doubt: what was told is not told again, but where TigerOps was
+// told that its own value stands, the next look is to tell it.
+func TestARoleOfAnEditInDoubtIsUnseenWhereTigerOpsValueStands(t *testing.T) {
+	t.Parallel()
+	lead := mapping.Role{ID: "r1", Type: "lead"}
+	holds := func(id string) []mapping.Assignment {
+		return []mapping.Assignment{{Role: lead, User: mapping.User{ID: id}}}
+	}
+	for name, c := range map[string]struct {
+		told mapping.Told
+		want int
+	}{
+		"told":   {mapping.Told{Key: "k"}, 0},
+		"stands": {mapping.Told{}, 1},
+	} {
+		agreed := mapping.Agreed{Roles: holds("lisa"), Told: map[string]mapping.Told{"role:r1": c.told}}
+		got := mapping.Effect{Roles: holds("linus")}.Unseen(agreed, mapping.Remote{Roles: holds("lisa")})
+		if len(got.Roles) != c.want {
+			t.Errorf("%s: %d roles are left, want %d", name, len(got.Roles), c.want)
+		}
+	}
+}
