@@ -122,8 +122,17 @@ func (a *Agent) routedIncident(ctx context.Context, alert *store.Alert, urgent b
 		return "", r, nil
 	}
 	for _, t := range tied {
-		if c := string(t.Incident.StatusCategory); c == "declined" || c == "canceled" || c == "merged" {
+		c := string(t.Incident.StatusCategory)
+		if c == "declined" || c == "canceled" || c == "merged" {
 			continue
+		}
+		if !reopenable(c) {
+			switch former, err := a.former(ctx, alert.TigerOpsID, t.Incident.ID); {
+			case err != nil:
+				return "", r, err
+			case former:
+				continue // a reopen let go of it, whose alert may fire on
+			}
 		}
 		return t.Incident.ID, r, nil
 	}

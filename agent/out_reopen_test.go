@@ -52,6 +52,32 @@ func TestAnIncidentThatAReopenLetGoOfIsNotTiedBeside(t *testing.T) {
 	is(t, "what the people of INC-1 are told", len(titles(w.inc("INC-1"))), 0)
 }
 
+// Nor is the next life tied to it, while that waits for an incident of its own alert.
+func TestAReopenIsNotTiedToTheIncidentThatItLetGoOf(t *testing.T) {
+	t.Parallel()
+	w := newRunning(t, worldOptions{sim: func(o *simulator.Options) { o.AlertRoute = &simulator.AlertRoute{} }, config: alertsOnly})
+	w.says(created(nil))
+	w.ok(w.sim.As(lisa).Resolve("INC-1", "It is not."))
+	w.swept()
+	w.sim.SetAlertRoute(nil)
+	e := event(mapping.IncidentReopened)
+	w.post(e)
+	w.parked(e)
+	w.settle()
+	w.rows()
+	must(w.sim.As(lisa).CreateFollowUp("INC-1", "Warm the index", ""))(w)
+	w.swept()
+	first := must(w.a.st.Alert(w.ctx, "TIG-1", ""))(w)
+	found, r, err := w.a.routedIncident(w.ctx, first, false)
+	w.ok(err)
+	is(t, "asked", r.OK(), true)
+	is(t, "what the sweep finds of the first life's alert", found, "")
+	w.wantTypes(w.rows())
+	if l := must(w.a.st.Link(w.ctx, "TIG-1"))(w); l != nil {
+		t.Errorf("tied to %s again, which is over", l.Reference)
+	}
+}
+
 // The alert of an incident that was given up says nothing of what the next event is worth.
 func TestAFiredAlertDeclaresNothingBelowMinSeverity(t *testing.T) {
 	t.Parallel()

@@ -153,6 +153,13 @@ func (a *Agent) tieRouted(ctx context.Context, incidentID string, ties *tieIndex
 		if !ours || over(string(f.Incident.StatusCategory)) {
 			continue
 		}
+		former, err := a.former(ctx, owner.tigeropsID, incidentID)
+		switch {
+		case err != nil:
+			return tied, late, done, err
+		case former && owner.incidentID != incidentID && (owner.incidentID != "" || !reopenable(string(f.Incident.StatusCategory))):
+			continue // a reopen let go of it, whose alert may fire on
+		}
 		if owner.incidentID == "" {
 			if err := a.tie(ctx, owner.tigeropsID, owner.generation, incidentID, originAlertRoute, source); err != nil {
 				var failed incidentio.Result
@@ -174,13 +181,6 @@ func (a *Agent) tieRouted(ctx context.Context, incidentID string, ties *tieIndex
 		case link.IncidentID == incidentID:
 			tied = true
 		default:
-			former, err := a.st.FormerLinks(ctx, owner.tigeropsID)
-			if err != nil {
-				return tied, late, done, fmt.Errorf("read the former links of %s: %w", owner.tigeropsID, err)
-			}
-			if slices.ContainsFunc(former, func(l store.Link) bool { return l.IncidentID == incidentID }) {
-				continue // a reopen let go of it, whose alert may fire on
-			}
 			late = true
 			if r, err := a.tieBeside(ctx, *link, incidentID, source); err != nil || r.Class != incidentio.Done {
 				return tied, late, r, err
@@ -188,6 +188,15 @@ func (a *Agent) tieRouted(ctx context.Context, incidentID string, ties *tieIndex
 		}
 	}
 	return tied, late, done, nil
+}
+
+// former says whether a reopen of the TigerOps incident let go of an incident.
+func (a *Agent) former(ctx context.Context, tigeropsID, incidentID string) (bool, error) {
+	links, err := a.st.FormerLinks(ctx, tigeropsID)
+	if err != nil {
+		return false, fmt.Errorf("read the former links of %s: %w", tigeropsID, err)
+	}
+	return slices.ContainsFunc(links, func(l store.Link) bool { return l.IncidentID == incidentID }), nil
 }
 
 // tieIndex finds the TigerOps incident of an alert by its deduplication key. It is made when it is first asked.
