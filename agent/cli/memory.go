@@ -10,7 +10,8 @@ import (
 
 // Go collects garbage once as much has gathered as is in use, but at least 4 MiB. That suits an agent at rest. Under load it
 // is a collection for every few dozen events, which took a sixth of the agent's processor time (agent/bench, burst). So while
-// it is busy a ballast counts as in use, which is never touched and takes no memory itself.
+// it is busy a ballast counts as in use, which is never touched, and so takes no memory itself unless it comes to lie where
+// something was before.
 const (
 	ballastBytes = 8 << 20
 	busyCycles   = 4  // collections in a second from which on the agent counts as busy
