@@ -165,11 +165,7 @@ func TestCheckMakesNothing(t *testing.T) {
 
 func TestCheckOfTheClock(t *testing.T) {
 	t.Parallel()
-	sim := simulator.New(simulator.Options{})
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Date", time.Now().Add(-10*time.Minute).UTC().Format(http.TimeFormat))
-		sim.ServeHTTP(w, r)
-	}))
+	server := httptest.NewServer(simulator.New(simulator.Options{Now: func() time.Time { return time.Now().Add(-10 * time.Minute) }}))
 	defer server.Close()
 	got := findings(t, "", map[string]string{"INCIDENT_IO_API_KEY": simulator.DefaultKey, "INCIDENT_IO_API_URL": server.URL, "INCIDENT_IO_WEBHOOK_SECRET": webhook})
 	if len(got) != 1 || !strings.HasPrefix(got[0], "warning this machine's clock is 10m") {
