@@ -334,7 +334,7 @@ func (d *delivery) declared(ctx context.Context, req mapping.Request, r incident
 		// Another agent with the same TigerOps, or this one before its database was restored, has told more since.
 		pushed.Summary = ""
 	}
-	if again || a.now().Sub(remote.CreatedAt) > time.Minute {
+	if now := a.now(); again || now.Add(clockOff(r.Date, now)).Sub(remote.CreatedAt) > time.Minute {
 		// The key may have brought back an incident declared earlier, which people have moved since: what it was
 		// declared with is what both sides agree on, so that their moves are told.
 		a.asDeclared(ctx, req.Effect, &remote)

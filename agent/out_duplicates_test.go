@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -326,6 +327,32 @@ func TestOut5SeveralAgentsEndWithOneIncident(t *testing.T) {
 			}
 			is(t, "acknowledgements", n, 1)
 			is(t, "the summary tells the TigerOps incident once", strings.Count(v.Summary, "*TigerOps TIG-1*"), 1)
+		})
+	}
+}
+
+// What a key brings back may be old by incident.io's clock alone.
+func TestOut5WhatPeopleDidToADeclarationThatIsBroughtBackIsToldWhateverTheHostsClock(t *testing.T) {
+	t.Parallel()
+	for name, ahead := range map[string]time.Duration{"right": 0, "slow": 10 * time.Minute, "fast": -10 * time.Minute} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var off atomic.Int64
+			off.Store(int64(ahead))
+			w := newRunning(t, worldOptions{sim: func(o *simulator.Options) {
+				o.Now = func() time.Time { return time.Now().Add(time.Duration(off.Load())) }
+			}})
+			w.says(created(gateway))
+			ref := must(w.a.st.Link(w.ctx, "TIG-1"))(w).Reference
+			off.Add(int64(5 * time.Minute))
+			w.ok(w.sim.As(lisa).SetSeverity(ref, "SEV2", "Only a part of the customers"))
+			other := w.another(nil)
+			other.says(created(gateway))
+			is(t, "reference", must(other.a.st.Link(w.ctx, "TIG-1"))(w).Reference, ref)
+			other.swept()
+			if got := types(other.rows()); !slices.Contains(got, "incident.severity_changed") {
+				t.Errorf("told of %v, want the change of severity, too", got)
+			}
 		})
 	}
 }
