@@ -209,8 +209,8 @@ func (d *delivery) step(ctx context.Context) (v verdict, finished bool, err erro
 	case a.cfg.Load().DryRun && (out.Park != "" || len(out.Next) == 0):
 		v, err = d.record(ctx, "dry run; "+cmp.Or(out.Park, "nothing to change in incident.io"), out)
 		return v, true, err
-	case out.Park != "" && d.link != nil:
-		// People ended the incident after the look: the next one lets go of it, so that what a route makes can be tied.
+	case d.link != nil && !a.cfg.Load().DryRun && (out.Park != "" || len(out.Next) > 0 && out.Next[0].Call == mapping.CreateIncident):
+		// People ended the incident after the look: the next one lets go of it, before another takes its place.
 		if d.looks >= looksAtMost {
 			return d.waitFor(ctx, "waiting for a look at "+d.link.Reference)
 		}

@@ -98,34 +98,7 @@ func TestAFiredAlertDeclaresNothingBelowMinSeverity(t *testing.T) {
 // taken up by a tie only, and there would be one already.
 func TestAReopenIsNotSetAsideWhileItsIncidentIsTied(t *testing.T) {
 	t.Parallel()
-	var slow atomic.Bool
-	gate := make(chan struct{})
-	w := newRunning(t, worldOptions{config: alertsOnly, sim: func(o *simulator.Options) {
-		o.AlertRoute = &simulator.AlertRoute{}
-		o.Fault = func(r *http.Request, _ []byte) *simulator.Fault {
-			if slow.Load() && strings.HasPrefix(r.URL.Path, "/v2/alert_events/") {
-				<-gate
-			}
-			return nil
-		}
-	}})
-	w.says(created(nil))
-	w.says(event(mapping.IncidentResolved))
-	w.sim.SetAlertRoute(nil)
-	w.ok(w.sim.As(lisa).Reopen("INC-1", ""))
-	w.swept()
-	slow.Store(true)
-	asked := len(w.sent())
-	e := event(mapping.IncidentReopened)
-	w.post(e)
-	eventually(w, "the alert to be under way, behind the look", func() bool { return len(w.sent()) > asked })
-	w.ok(w.sim.As(lisa).Close("INC-1", "It is not."))
-	id := w.only().ID
-	eventually(w, "another hand to wait for the incident", func() bool {
-		poke(w.a.wakeSweep)
-		return w.a.locks.contended(id)
-	})
-	close(gate)
+	w, e := endedBehindTheLook(t, alertsOnly, &simulator.AlertRoute{})
 	w.parked(e)
 	if l := must(w.a.st.Link(w.ctx, "TIG-1"))(w); l != nil {
 		t.Errorf("tied to %s, want the reopen to have let go of it", l.Reference)
@@ -134,6 +107,64 @@ func TestAReopenIsNotSetAsideWhileItsIncidentIsTied(t *testing.T) {
 	w.ok(w.sim.As(lisa).AttachAlert(ref, w.sim.Snapshot().Alerts[1].ID))
 	w.ends(e, store.Done)
 	is(t, "in step", must(w.a.st.Link(w.ctx, "TIG-1"))(w).Reference, ref)
+}
+
+// Nor is another declared, or attached to, in the place of the one that is tied: that one is let go of, and stays known.
+func TestAReopenThatDeclaresLetsGoOfTheIncidentThatIsTied(t *testing.T) {
+	t.Parallel()
+	for name, another := range map[string]bool{"declared": false, "attached": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, e := endedBehindTheLook(t, func(c *Config) { alerting(c); byService(c) }, nil, func(w *world) {
+				if another {
+					w.open("SEV1")
+				}
+			})
+			w.ends(e, store.Done)
+			is(t, "in step", must(w.a.st.Link(w.ctx, "TIG-1"))(w).Reference, "INC-2")
+			former := must(w.a.st.FormerLinks(w.ctx, "TIG-1"))(w)
+			if len(former) != 1 || former[0].Reference != "INC-1" {
+				t.Errorf("former ties %+v, want the one to INC-1", former)
+			}
+		})
+	}
+}
+
+// endedBehindTheLook posts a reopen, and lets people end its incident between the look at it and the reopen's own steps.
+func endedBehindTheLook(t *testing.T, config func(*Config), route *simulator.AlertRoute, beside ...func(*world)) (w *world, e m) {
+	t.Helper()
+	var slow atomic.Bool
+	gate := make(chan struct{})
+	w = newRunning(t, worldOptions{config: config, sim: func(o *simulator.Options) {
+		o.AlertRoute = route
+		o.Fault = func(r *http.Request, _ []byte) *simulator.Fault {
+			if slow.Load() && strings.HasPrefix(r.URL.Path, "/v2/alert_events/") {
+				<-gate
+			}
+			return nil
+		}
+	}})
+	w.says(created(gateway))
+	w.says(event(mapping.IncidentResolved))
+	w.sim.SetAlertRoute(nil)
+	w.ok(w.sim.As(lisa).Reopen("INC-1", ""))
+	w.swept()
+	slow.Store(true)
+	asked := len(w.sent())
+	e = event(mapping.IncidentReopened)
+	w.post(e)
+	eventually(w, "the alert to be under way, behind the look", func() bool { return len(w.sent()) > asked })
+	w.ok(w.sim.As(lisa).Close("INC-1", "It is not."))
+	id := w.only().ID
+	eventually(w, "another hand to wait for the incident", func() bool {
+		poke(w.a.wakeSweep)
+		return w.a.locks.contended(id)
+	})
+	for _, f := range beside {
+		f(w)
+	}
+	close(gate)
+	return w, e
 }
 
 // The same where the attempt has looked as often as it may.
