@@ -345,7 +345,7 @@ func (m *model) incidentsOnce() {
 		}
 	}
 	m.alikeTaken()
-	lives := make(map[string]map[string]bool) // TigerOps incident to the events that began a life with a tie of its own
+	lives := make(map[string]map[string]tie) // TigerOps incident to the events that began a life with a tie of its own
 	for _, t := range m.ties {
 		if _, there := m.incidents[t.Incident]; !there {
 			m.wrong("%s is tied to %s, which is not there", t.TigerOps, t.Incident)
@@ -354,12 +354,13 @@ func (m *model) incidentsOnce() {
 			continue
 		}
 		if lives[t.TigerOps] == nil {
-			lives[t.TigerOps] = make(map[string]bool)
+			lives[t.TigerOps] = make(map[string]tie)
 		}
-		if lives[t.TigerOps][t.Generation] {
+		// A reopen lets go of what is beside with the one that is in step, and does not keep which was which.
+		if other, there := lives[t.TigerOps][t.Generation]; there && (t.Dropped == "" || t.Dropped != other.Dropped) {
 			m.wrong("%s has two incidents for the life that began with %q", t.TigerOps, t.Generation)
 		}
-		lives[t.TigerOps][t.Generation] = true
+		lives[t.TigerOps][t.Generation] = t
 	}
 	for _, st := range m.ops.stories {
 		if got := len(lives[st.key]) > 0; got != st.above && !st.unrouted {
@@ -371,7 +372,7 @@ func (m *model) incidentsOnce() {
 		for _, ev := range st.events {
 			if ev.kind == "incident.reopened" {
 				began[ev.id] = true
-				if !lives[st.key][ev.id] && len(m.things[ev.id]) == 0 && !ev.skipped && !slices.Contains(tying, ev.id) {
+				if lives[st.key][ev.id].TigerOps == "" && len(m.things[ev.id]) == 0 && !ev.skipped && !slices.Contains(tying, ev.id) {
 					m.wrong("event %s (incident.reopened) declared nothing and told nobody", ev.id)
 				}
 			}
