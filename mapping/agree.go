@@ -144,6 +144,9 @@ func (e Effect) Unseen(a Agreed, now Remote) Effect {
 	if seen("summary") {
 		e.Summary = ""
 	}
+	if seen(fieldSeverity) && !a.stands(fieldSeverity) {
+		e.Severity = nil
+	}
 	e.Roles = slices.DeleteFunc(slices.Clone(e.Roles), func(r Assignment) bool {
 		field := fieldRole + r.Role.ID
 		return seen(field) && !a.stands(field)
@@ -180,6 +183,13 @@ func (e Effect) Found(a Agreed) map[string]string {
 	if e.Summary != "" {
 		found["summary"] = digest(letters(a.Summary))
 	}
+	if e.Severity != nil {
+		id := ""
+		if a.Severity != nil {
+			id = a.Severity.ID
+		}
+		found[fieldSeverity] = digest(id)
+	}
 	for _, r := range e.Roles {
 		u := holderOf(a.Roles, r.Role.ID)
 		found[fieldRole+r.Role.ID] = digest(strings.ToLower(cmp.Or(u.ID, u.Email)))
@@ -192,7 +202,7 @@ func (e Effect) Found(a Agreed) map[string]string {
 
 // wanted is the same once the edit is through.
 func (e Effect) wanted() map[string]string {
-	return e.Found(Agreed{Name: e.Name, Summary: e.Summary, Roles: e.Roles, Fields: e.Fields})
+	return e.Found(Agreed{Name: e.Name, Summary: e.Summary, Severity: e.Severity, Roles: e.Roles, Fields: e.Fields})
 }
 
 func holderOf(roles []Assignment, role string) User {

@@ -57,3 +57,25 @@ func TestWhatBecameOfAnEditInDoubt(t *testing.T) {
 		t.Errorf("without what it found: got %v, want %v", got, mapping.EditLost)
 	}
 }
+
+// An introduction to an incident that an alert route made may set nothing but a severity.
+func TestWhatBecameOfASeverityInDoubt(t *testing.T) {
+	t.Parallel()
+	severity := func(id string) *mapping.Severity { return &mapping.Severity{ID: id, Name: id} }
+	before := mapping.Agreed{Severity: severity("minor")}
+	edit := mapping.Effect{Severity: severity("critical")}
+	edit.Was = edit.Found(before)
+	for name, c := range map[string]struct {
+		now  *mapping.Severity
+		want mapping.Fate
+	}{
+		"it came":                        {severity("critical"), mapping.EditCame},
+		"it never came":                  {severity("minor"), mapping.EditLost},
+		"somebody set another meanwhile": {severity("major"), mapping.EditOvertaken},
+		"somebody took it off meanwhile": {nil, mapping.EditOvertaken},
+	} {
+		if got := mapping.FateOf(edit, before, mapping.Remote{Severity: c.now}); got != c.want {
+			t.Errorf("%s: got %v, want %v", name, got, c.want)
+		}
+	}
+}
