@@ -59,7 +59,7 @@ func (m *model) noEcho() {
 
 // noEmptyWords: where TigerOps says again what it was told, nobody in incident.io is bothered with it. An update of the
 // agent's moves something, or tells what an event has to tell, unless somebody came before it: later than a moment
-// before it was written down to be sent.
+// before it was written down to be sent. Two TigerOps incidents of one may say the same at the same moment.
 func (m *model) noEmptyWords() {
 	const moment = 3 * time.Second
 	planned := make(map[string]time.Time)
@@ -70,7 +70,8 @@ func (m *model) noEmptyWords() {
 	for _, id := range sortedKeys(m.incidents) {
 		i := m.incidents[id]
 		status, severity := "", ""
-		var person time.Time
+		var person, said time.Time
+		words := ""
 		for n, u := range i.Updates {
 			moved := u.NewStatus.Name != status
 			status = u.NewStatus.Name
@@ -81,9 +82,11 @@ func (m *model) noEmptyWords() {
 			switch {
 			case u.Updater.User != nil:
 				person = u.CreatedAt
+			case u.Message == words && u.CreatedAt.Sub(said) < moment && len(m.byID[id]) > 1:
 			case n > 0 && !moved && !tokens.MatchString(u.Message) && planned[u.ID].Sub(person) > moment:
 				m.wrong("%s: the agent's update of %s moves nothing: %q", i.Reference, u.CreatedAt.Format("15:04:05.000"), u.Message)
 			}
+			words, said = u.Message, u.CreatedAt
 		}
 	}
 }
