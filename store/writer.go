@@ -46,8 +46,8 @@ type job struct {
 }
 
 // writer owns the one connection that writes. Jobs queue in the order of their arrival; those that wait at the same
-// moment share a transaction, each as a savepoint where it needs one. A caller who is alone commits by himself, which spares him two changes of
-// goroutine; once there are several, the writer's own goroutine serves them all.
+// moment share a transaction, each as a savepoint where it needs one. A caller who is alone commits by himself, which
+// spares him two changes of goroutine; once there are several, the writer's own goroutine serves them all.
 type writer struct {
 	db         *sql.DB
 	log        *slog.Logger
