@@ -153,3 +153,63 @@ func TestWhatPeopleWriteWhileALookTakesLongStays(t *testing.T) {
 		t.Errorf("the summary lacks what one of both wrote:\n%s", got)
 	}
 }
+
+// The same of the edit that introduces TigerOps' incident to one that an alert route made.
+func TestAnIntroductionInDoubtDoesNotUndoWhatPeopleChangedMeanwhile(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		says m
+		do   func(w *world, i simulator.IncidentView) error
+		want []string // severity, lead, and a text of the summary
+		told []string
+	}{
+		"severity": {
+			m{},
+			func(w *world, i simulator.IncidentView) error { return w.sim.As(lisa).SetSeverity(i.ID, "SEV2", "") },
+			[]string{"SEV2", "", "Since noon."},
+			[]string{"incident.linked", "incident.severity_changed"},
+		},
+		"severity and text": {
+			m{"ai_summary": "It is the disk."},
+			func(w *world, i simulator.IncidentView) error { return w.sim.As(lisa).SetSeverity(i.ID, "SEV2", "") },
+			[]string{"SEV2", "", "Since noon.", "It is the disk."},
+			[]string{"incident.linked", "incident.severity_changed"},
+		},
+		"text": {
+			m{"ai_summary": "It is the disk."},
+			func(w *world, i simulator.IncidentView) error { return w.sim.As(lisa).EditSummary(i.ID, i.Summary+"\n\n---\n\nCall the bank.") },
+			[]string{"SEV1", "", "Since noon.", "Call the bank.", "It is the disk."},
+			[]string{"incident.linked", "incident.summary_changed"},
+		},
+		"lead": {
+			m{"ai_summary": "It is the disk.", "responders": []m{{"role": "owner", "email": ada}}},
+			func(w *world, i simulator.IncidentView) error { return w.sim.As(lisa).AssignRole(i.ID, "lead", lisa) },
+			[]string{"SEV1", lisa, "Since noon.", "It is the disk."},
+			[]string{"incident.linked", "incident.role_assigned"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newRunning(t, worldOptions{config: alertsOnly})
+			e := created(c.says)
+			w.post(e)
+			w.parked(e)
+			fault := must(w.sim.Break(simulator.Fault{Kind: simulator.ResetBefore, Path: "/v2/incidents/*/actions/edit"}))(w)
+			ref := must(w.sim.As(lisa).Declare(simulator.NewIncident{Name: "From the alert", Severity: "SEV3", Summary: "Since noon."}))(w)
+			w.ok(w.sim.As(lisa).AttachAlert(ref, w.sim.Snapshot().Alerts[0].ID))
+			edits := "POST /v2/incidents/" + w.only().ID + "/actions/edit"
+			eventually(w, "the edit to be in doubt", func() bool { return len(w.sim.Requests(edits)) > 0 })
+			w.ok(c.do(w, w.only()))
+			w.swept() // TigerOps is told
+			w.sim.Mend(fault)
+			w.ends(e, "done")
+			w.settle()
+			w.swept()
+			i := w.only()
+			is(t, "severity", i.Severity.Name, c.want[0])
+			is(t, "lead", holder(i, "lead"), c.want[1])
+			holds(t, "summary", i.Summary, c.want[2:]...)
+			w.wantTypes(w.rows(), c.told...)
+		})
+	}
+}

@@ -169,8 +169,7 @@ func (d *delivery) findOwn(ctx context.Context, req mapping.Request, again bool)
 				case mapping.EditCame:
 					remoteID, d.came = incident, &now
 				case mapping.EditOvertaken:
-					// Of an introduction that has a text nobody can tell that it never came: it is made once.
-					d.overtaken = !strings.HasPrefix(req.Name, "attach.") || req.Effect.Summary == ""
+					d.overtaken = true
 				}
 			}
 		}
