@@ -1,6 +1,8 @@
 package agent
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -177,7 +179,9 @@ func TestAnIntroductionInDoubtDoesNotUndoWhatPeopleChangedMeanwhile(t *testing.T
 		},
 		"text": {
 			m{"ai_summary": "It is the disk."},
-			func(w *world, i simulator.IncidentView) error { return w.sim.As(lisa).EditSummary(i.ID, i.Summary+"\n\n---\n\nCall the bank.") },
+			func(w *world, i simulator.IncidentView) error {
+				return w.sim.As(lisa).EditSummary(i.ID, i.Summary+"\n\n---\n\nCall the bank.")
+			},
 			[]string{"SEV1", "", "Since noon.", "Call the bank.", "It is the disk."},
 			[]string{"incident.linked", "incident.summary_changed"},
 		},
@@ -211,5 +215,113 @@ func TestAnIntroductionInDoubtDoesNotUndoWhatPeopleChangedMeanwhile(t *testing.T
 			holds(t, "summary", i.Summary, c.want[2:]...)
 			w.wantTypes(w.rows(), c.told...)
 		})
+	}
+}
+
+// A person sets something else than a step in doubt is to set, of which TigerOps is told, and takes that back: TigerOps, which
+// may have applied the first by then, is told of the second as well.
+func TestWhoTakesBackToWhatAStepInDoubtIsToSetIsTold(t *testing.T) {
+	t.Parallel()
+	severity := func(to string) func(*world) error {
+		return func(w *world) error { return w.sim.As(lisa).SetSeverity("INC-1", to, "") }
+	}
+	status := func(to string) func(*world) error {
+		return func(w *world) error { return w.sim.As(lisa).SetStatus("INC-1", to, "") }
+	}
+	lead := func(to string) func(*world) error {
+		return func(w *world) error { return w.sim.As(lisa).AssignRole("INC-1", "lead", to) }
+	}
+	shownSeverity := func(v simulator.IncidentView) string { return v.Severity.Name }
+	shownStatus := func(v simulator.IncidentView) string { return v.Status.Name }
+	shownLead := func(v simulator.IncidentView) string { return holder(v, "lead") }
+	for name, c := range map[string]struct {
+		routed   bool   // an introduction to an incident that an alert route made, else an event after the declaration
+		path     string // of the step in doubt
+		says     m
+		do, back func(*world) error
+		told     string // by both
+		show     func(simulator.IncidentView) string
+		want     string
+		after    m // of the last row
+	}{
+		"severity of an introduction": {
+			true, "/v2/incidents/*/actions/edit", m{"severity": "critical"}, severity("SEV2"), severity("SEV1"),
+			"incident.severity_changed", shownSeverity, "SEV1", m{"severity": "critical"},
+		},
+		"lead of an introduction": {
+			true, "/v2/incidents/*/actions/edit", m{"responders": []m{{"role": "owner", "email": ada}}}, lead(lisa), lead(ada),
+			"incident.role_assigned", shownLead, ada, m{"email": ada},
+		},
+		"severity": {
+			false, "/v2/incident_updates", m{"severity": "info"}, severity("SEV2"), severity("SEV3"),
+			"incident.severity_changed", shownSeverity, "SEV3", m{"severity": "info"},
+		},
+		"status": {
+			false, "/v2/incident_updates", m{"status": "mitigated"}, status("Fixing"), status("Monitoring"),
+			"incident.status_changed", shownStatus, "Monitoring", m{"status": "mitigated"},
+		},
+		"lead": {
+			false, "/v2/incidents/*/actions/edit", m{"responders": []m{{"role": "owner", "email": ada}}}, lead(lisa), lead(ada),
+			"incident.role_assigned", shownLead, ada, m{"email": ada},
+		},
+	} {
+		for _, applied := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, applied between: %v", name, applied), func(t *testing.T) {
+				t.Parallel()
+				o := worldOptions{}
+				if c.routed {
+					o.config = alertsOnly
+				}
+				w := newRunning(t, o)
+				e := created(c.says)
+				if c.routed {
+					w.post(e)
+					w.parked(e)
+				} else {
+					w.says(created(nil))
+					w.swept()
+					w.apply()
+					e = updated(c.says)
+				}
+				must(w.sim.Break(simulator.Fault{Kind: simulator.ResetBefore, Method: "POST", Path: c.path}))(w)
+				if c.routed {
+					ref := must(w.sim.As(lisa).Declare(simulator.NewIncident{Name: "From the alert", Severity: "SEV3"}))(w)
+					w.ok(w.sim.As(lisa).AttachAlert(ref, w.sim.Snapshot().Alerts[0].ID))
+				} else {
+					w.post(e)
+				}
+				eventually(w, "the step to be in doubt", func() bool {
+					return len(w.sim.Requests("POST "+strings.Replace(c.path, "*", w.only().ID, 1))) > 0
+				})
+				w.ok(c.do(w))
+				w.swept()
+				if applied {
+					w.apply()
+				}
+				w.ok(c.back(w))
+				w.swept()
+				w.sim.Mend()
+				w.ends(e, "done")
+				w.settle()
+				w.swept()
+				rows := slices.DeleteFunc(w.rows(), func(r row) bool { return r.Type != c.told })
+				w.wantTypes(rows, c.told, c.told)
+				is(t, "in incident.io", c.show(w.only()), c.want)
+				for field, want := range c.after {
+					is(t, field+" for TigerOps", rows[1].After[field], want)
+				}
+				// TigerOps applies it, and says it of itself: nothing moves.
+				w.apply()
+				w.says(step("note", "It goes on"), updated(c.says), updated(m{"title": "Checkout is down"}))
+				w.settle()
+				w.swept()
+				is(t, "in incident.io in the end", c.show(w.only()), c.want)
+				w.wantTypes(w.rows())
+				link := must(w.a.st.Link(w.ctx, "TIG-1"))(w)
+				if s, is := c.after["severity"]; is && link.TigerOpsSeverity != s {
+					t.Errorf("TigerOps' severity in the end: got %s, want %s", link.TigerOpsSeverity, s)
+				}
+			})
+		}
 	}
 }

@@ -133,27 +133,34 @@ func FateOf(e Effect, before Agreed, now Remote) Fate {
 	return EditCame
 }
 
+// movedSince says whether a look has seen, since an edit in doubt was written down, that something else was set than what it
+// found and what it would set. TigerOps knows of that, so that what the edit would set is news then, whoever has set it.
+func (e Effect) movedSince(agreed Agreed, thing string) bool {
+	was, known := e.Was[thing]
+	is := e.Found(agreed)[thing]
+	return known && is != was && is != e.wanted()[thing]
+}
+
 // Unseen is what is left of an edit in doubt that came, for a tie that agrees on a: where that is what the incident shows
-// now, a look has seen the edit and what people have made of it since.
+// now, a look has seen the edit and what people have made of it since. What people came back to meanwhile is left to the
+// next look, which tells it.
 func (e Effect) Unseen(a Agreed, now Remote) Effect {
-	known, is := e.Found(a), e.Found(AgreedOn(now))
+	known, is, left := e.Found(a), e.Found(AgreedOn(now)), e
 	seen := func(thing string) bool { return known[thing] == is[thing] }
+	tells := func(thing string) bool { return (seen(thing) || e.movedSince(a, thing)) && !a.stands(thing) }
 	if seen("name") {
-		e.Name = ""
+		left.Name = ""
 	}
 	if seen("summary") {
-		e.Summary = ""
+		left.Summary = ""
 	}
-	if seen(fieldSeverity) && !a.stands(fieldSeverity) {
-		e.Severity = nil
+	if tells(fieldSeverity) {
+		left.Severity = nil
 	}
-	e.Roles = slices.DeleteFunc(slices.Clone(e.Roles), func(r Assignment) bool {
-		field := fieldRole + r.Role.ID
-		return seen(field) && !a.stands(field)
-	})
-	e.Fields = maps.Clone(e.Fields)
-	maps.DeleteFunc(e.Fields, func(id string, _ []string) bool { return seen("field:" + id) })
-	return e
+	left.Roles = slices.DeleteFunc(slices.Clone(e.Roles), func(r Assignment) bool { return tells(fieldRole + r.Role.ID) })
+	left.Fields = maps.Clone(e.Fields)
+	maps.DeleteFunc(left.Fields, func(id string, _ []string) bool { return seen("field:" + id) })
+	return left
 }
 
 // UnseenMoves is the same of an update in doubt that came, of whose status and severity a look has seen what people made.

@@ -164,6 +164,9 @@ func (w *comparison) machine(by *Actor) bool {
 	return by == nil || *by == Actor{} || by.Type == "api_key" && (w.KeyName == "" || by.Name == "" || by.Name == w.KeyName)
 }
 
+// byPeople says whether a change was not made by anything that may have been the agent.
+func (w *comparison) byPeople(u *Update) bool { return u != nil && !w.machine(&u.By) }
+
 // flatten takes the difference out of texts that incident.io writes with other white space than it was sent.
 func flatten(s string) string { return strings.Join(strings.Fields(s), " ") }
 

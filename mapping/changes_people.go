@@ -89,7 +89,7 @@ func holds(all []Assignment, roleID string) bool {
 func (w *comparison) ownRole(id string) bool {
 	for _, e := range w.Open {
 		for _, a := range e.Roles {
-			if a.Role.ID == id && slices.ContainsFunc(w.Look.Remote.Roles, func(r Assignment) bool { return sameAssignment(a, r) }) {
+			if a.Role.ID == id && !e.movedSince(w.base, fieldRole+id) && slices.ContainsFunc(w.Look.Remote.Roles, func(r Assignment) bool { return sameAssignment(a, r) }) {
 				return true
 			}
 		}

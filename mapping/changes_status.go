@@ -20,11 +20,9 @@ func (w *comparison) compareStatus() {
 	case !known && word == current:
 		return // what TigerOps believes already
 	}
-	if slices.ContainsFunc(w.Open, func(e Effect) bool { return e.Status != nil && sameStatus(*e.Status, remote) }) {
-		return
-	}
 	u := w.mover(func(u Update, m move) bool { return m.status && sameStatus(*u.Status, remote) })
-	if w.ownUpdate(u) {
+	own := func(e Effect) bool { return e.Status != nil && sameStatus(*e.Status, remote) }
+	if w.ownUpdate(u) || !w.byPeople(u) && slices.ContainsFunc(w.Open, own) {
 		return
 	}
 
@@ -75,11 +73,11 @@ func (w *comparison) compareSeverity() {
 	if base == nil && (w.Tie.Origin == OriginDeclared && w.Look.First || w.severityFits(remote)) {
 		return // the account's default, or what TigerOps believes already
 	}
-	if remote != nil && slices.ContainsFunc(w.Open, func(e Effect) bool { return e.Severity != nil && sameSeverity(e.Severity, remote) }) {
-		return
-	}
 	u := w.mover(func(u Update, m move) bool { return m.severity && sameSeverity(u.Severity, remote) })
-	if w.ownUpdate(u) {
+	own := func(e Effect) bool {
+		return e.Severity != nil && sameSeverity(e.Severity, remote) && !e.movedSince(w.base, fieldSeverity)
+	}
+	if w.ownUpdate(u) || remote != nil && !w.byPeople(u) && slices.ContainsFunc(w.Open, own) {
 		return
 	}
 	current := w.State.Incident.Severity
