@@ -408,6 +408,16 @@ func (d *delivery) alert(ctx context.Context, in *mapping.Input) error {
 	if alert != nil {
 		in.AlertID, in.AlertFired = alert.AlertID, alert.State == store.AlertFired
 	}
+	if d.event.Type != mapping.IncidentReopened && d.event.Type != mapping.IncidentResolved {
+		return nil
+	}
+	left, err := d.a.st.AlertLeft(ctx, d.ev.IncidentKey, d.state.Generation)
+	if err != nil {
+		return fmt.Errorf("read the alert of an earlier life: %w", err)
+	}
+	if left != nil {
+		in.AlertLeft = left.Key
+	}
 	return nil
 }
 
@@ -429,6 +439,9 @@ func (d *delivery) confirmAlerts(ctx context.Context, ledger []store.Step) (v ve
 		if d.ev.IncidentKey != "" {
 			if known, err = a.st.Alert(ctx, d.ev.IncidentKey, d.state.Generation); err != nil {
 				return verdict{}, true, fmt.Errorf("read the alert: %w", err)
+			}
+			if known != nil && known.Key != body.Key {
+				known = nil // it is an earlier life's
 			}
 			if known != nil && known.AlertID != "" && body.Status == "firing" {
 				continue

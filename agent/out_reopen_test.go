@@ -34,7 +34,68 @@ func TestAReopenOfWhichOnlyTheEditCameGoesOnInANewIncident(t *testing.T) {
 	is(t, "generation", link.Generation, e["id"].(string))
 }
 
-// TigerOps need not say that an incident is resolved which people ended: the alert of that life fires on. What happens in
+// TigerOps need not say that an incident is resolved which people ended: its alert fires on until a reopen, which fires the
+// next one and resolves it. TigerOps is not told of that, and hears of what people do to either.
+func TestAReopenWithoutAResolveLeavesOneAlertFiring(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		config func(*Config)
+		route  *simulator.AlertRoute
+		ended  bool // by people, before the reopen
+	}{
+		"declared":          {alerting, nil, true},
+		"declared, open":    {alerting, nil, false},
+		"by an alert route": {alertsOnly, &simulator.AlertRoute{}, true},
+		"set aside":         {alertsOnly, nil, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newRunning(t, worldOptions{sim: func(o *simulator.Options) { o.AlertRoute = c.route }, config: c.config})
+			e := created(nil)
+			w.post(e)
+			if name == "set aside" {
+				w.parked(e)
+			} else {
+				w.ends(e, store.Done)
+			}
+			if c.ended {
+				w.ok(w.sim.As(lisa).Close("INC-1", "It is not."))
+				w.swept()
+			}
+			states := func() (all []string) {
+				for _, a := range w.sim.Snapshot().Alerts {
+					all = append(all, a.Status)
+				}
+				return all
+			}
+			for range 2 {
+				e = event(mapping.IncidentReopened)
+				w.post(e)
+				if name == "set aside" {
+					w.parked(e)
+				} else {
+					w.ends(e, store.Done)
+				}
+			}
+			w.swept()
+			if name != "set aside" { // there a route may still make an incident of the first
+				is(t, "alerts after two reopens", strings.Join(states(), " "), "resolved resolved firing")
+			}
+			e = event(mapping.IncidentResolved)
+			w.post(e)
+			w.ends(e, store.Done)
+			is(t, "alerts after the resolve", strings.Join(states(), " "), "resolved resolved resolved")
+			w.settle()
+			for _, r := range w.rows() {
+				if r.Type == mapping.ChangeAlertResolved {
+					t.Errorf("TigerOps is told of an alert that it resolved itself: %v", r)
+				}
+			}
+		})
+	}
+}
+
+// TigerOps need not say that an incident is resolved which people ended. What happens in
 // the incident afterwards does not make it a second one of the next life.
 func TestAnIncidentThatAReopenLetGoOfIsNotTiedBeside(t *testing.T) {
 	t.Parallel()

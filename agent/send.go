@@ -275,7 +275,9 @@ func (d *delivery) done(ctx context.Context, req mapping.Request, r incidentio.R
 			return verdict{}, true, err
 		}
 	case mapping.AlertEvent:
-		d.alerted(req, &c)
+		if err := d.alerted(ctx, req, &c); err != nil {
+			return verdict{}, true, err
+		}
 	default:
 		if d.link != nil && !isBeside(req.Name) {
 			if err := d.agree(ctx, req, r, again, &c); err != nil {
@@ -385,20 +387,32 @@ func (d *delivery) agree(ctx context.Context, req mapping.Request, r incidentio.
 }
 
 // alerted notes what became of the incident's alert.
-func (d *delivery) alerted(req mapping.Request, c *store.Commit) {
+func (d *delivery) alerted(ctx context.Context, req mapping.Request, c *store.Commit) error {
 	if d.ev.IncidentKey == "" {
-		return
+		return nil
 	}
 	var body struct {
 		Key    string `json:"deduplication_key"`
 		Status string `json:"status"`
 	}
 	_ = json.Unmarshal(req.Body, &body) // our own bytes
-	state := "fired"
+	state := store.AlertFired
 	if body.Status == "resolved" {
-		state = "resolved"
+		state = store.AlertResolved
 	}
 	c.Alert = &store.Alert{TigerOpsID: d.ev.IncidentKey, Generation: d.state.Generation, Key: body.Key, State: state}
+	if body.Key == mapping.AlertKey(d.ev.IncidentKey, d.state.Generation) {
+		return nil
+	}
+	left, err := d.a.st.AlertLeft(ctx, d.ev.IncidentKey, d.state.Generation)
+	if err != nil {
+		return fmt.Errorf("read the alert of an earlier life: %w", err)
+	}
+	if c.Alert = nil; left != nil && left.Key == body.Key {
+		left.State = state
+		c.Alert = left
+	}
+	return nil
 }
 
 // refused settles a definite no: part of the request is left out, another call takes its place, or the event waits

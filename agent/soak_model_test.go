@@ -457,12 +457,19 @@ func (m *model) alikeTaken() {
 	}
 }
 
-// alertOf: the alert of a story's present life is as the story is.
+// alertOf: the alert of a story's present life is as the story is, and none of an earlier one fires.
 func (m *model) alertOf(st *story) {
 	if !st.above {
 		return
 	}
 	key := st.alertKey(nil)
+	tied := slices.ContainsFunc(m.ties, func(t tie) bool { return t.TigerOps == st.key && t.Dropped == "" })
+	for _, ev := range st.events {
+		former := st.alertKey(ev)
+		if alert, there := m.alerts[former]; there && former != key && alert.Status != "resolved" && (tied || !st.open) {
+			m.wrong("the alert %s of an earlier life of %s is %s", former, st.key, alert.Status)
+		}
+	}
 	alert, there := m.alerts[key]
 	byHand := slices.ContainsFunc(m.doneTo[alert.ID], func(a act) bool { return a.kind == "alert" })
 	switch {

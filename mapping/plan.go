@@ -80,6 +80,9 @@ type Input struct {
 	AlertID  string // incident.io's alert, once it was looked up
 	// AlertFired says that the alert of State.Generation was fired and not resolved yet.
 	AlertFired bool
+	// AlertLeft is the deduplication key of the alert of an earlier life that fires still, empty if none does: TigerOps
+	// reopened the incident without having resolved it.
+	AlertLeft string
 	// ArrivedAt is when the event was stored: the time of what carries no timestamp of its own.
 	ArrivedAt time.Time
 	Directory *Directory

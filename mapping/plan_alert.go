@@ -2,6 +2,7 @@ package mapping
 
 import (
 	"cmp"
+	"fmt"
 	"unicode/utf8"
 )
 
@@ -9,7 +10,7 @@ import (
 // events"), and counts in thousands as likely as not.
 const maxAlert = 500_000
 
-// alert fires the incident's alert, once in each of its lives, and resolves it. An incident that is tied already gets
+// alert fires the incident's alert, once in each of its lives, and resolves it, at the latest with the next life's. An incident that is tied already gets
 // none for an ordinary event: an alert route would make a second incident of it.
 func (p *planner) alert() {
 	if p.rules.AlertSource == "" {
@@ -25,6 +26,24 @@ func (p *planner) alert() {
 	case p.in.AlertFired:
 	case p.in.Tie == nil || ev.Type == IncidentReopened || ev.Type == AnomalyDetected || ev.Type == SLOBreached:
 		p.addAlert("alert.fire", "firing", key)
+	}
+	// Where only routes declare, one may still make an incident of it, until another is tied or there is nothing left to do.
+	if p.in.AlertLeft != "" && (ev.Type == IncidentResolved || ev.Type == IncidentReopened && (p.tie != nil || p.rules.AutoDeclare)) {
+		p.resolveLeft()
+	}
+}
+
+// resolveLeft resolves the alert of an earlier life, one after another where there are more.
+func (p *planner) resolveLeft() {
+	for n := 2; ; n++ {
+		switch name := fmt.Sprintf("alert.resolve.%d", n); p.in.Ended[name].State {
+		case EndedDone:
+		case EndedLeftOut:
+			return
+		default:
+			p.addAlert(name, "resolved", p.in.AlertLeft)
+			return
+		}
 	}
 }
 

@@ -144,6 +144,18 @@ func (s *Store) Alert(ctx context.Context, tigeropsID, generation string) (*Aler
 	return &a, nil
 }
 
+// AlertLeft reads the latest alert of a TigerOps incident that fires for another life than this; nil where there is none.
+func (s *Store) AlertLeft(ctx context.Context, tigeropsID, generation string) (*Alert, error) {
+	var a Alert
+	found, err := s.near(ctx, "reading the alert of an earlier life", `SELECT `+alertColumns+` FROM alert
+		WHERE tigerops_incident_id = ? AND state = 'fired' AND generation <> ? ORDER BY updated_at DESC LIMIT 1`,
+		[]any{tigeropsID, generation}, a.fields()...)
+	if err != nil || !found {
+		return nil, err
+	}
+	return &a, nil
+}
+
 // OpenAlerts reads the alerts that fire.
 func (s *Store) OpenAlerts(ctx context.Context) ([]Alert, error) {
 	return all(ctx, s, "reading the alerts that fire", (*Alert).fields, `SELECT `+alertColumns+` FROM alert WHERE state = 'fired' ORDER BY updated_at`)
