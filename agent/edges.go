@@ -168,12 +168,16 @@ func (e *edges) hookDoor() *webhook.Receiver {
 			return all
 		},
 		Accept: func(ctx context.Context, id string, body []byte) (bool, error) {
-			duplicate, err := a.st.InsertWebhook(ctx, id, body)
+			stored, err := a.st.InsertWebhook(ctx, id, body)
 			a.wrote(err)
-			if err == nil {
-				a.in.setSilent("")
+			if err != nil {
+				return false, err
 			}
-			return duplicate, err
+			a.in.setSilent("")
+			if stored != nil {
+				a.in.hookCame(readHook(*stored, body))
+			}
+			return stored == nil, nil
 		},
 		Observe: func(outcome, reason string) { a.m.received.WithLabelValues(outcome, reason).Inc() },
 		Log:     a.log,

@@ -30,6 +30,7 @@ type inbound struct {
 	hooks map[int64]*hook // those that wait, as pullOnce saw them last; its alone
 
 	mu         sync.Mutex
+	came       []*hook              // through the door since pullOnce looked; it need not read them
 	again      map[string]retry     // subjects of webhooks that could not be settled
 	written    map[string]time.Time // when a request of ours last changed an incident
 	polled     map[string]time.Time // when a sweep last looked at an incident
@@ -61,7 +62,7 @@ type resolvedAlert struct {
 
 func newInbound(log *slog.Logger) *inbound {
 	return &inbound{
-		tell: newThrottle(log), quietFor: quietFor, written: make(map[string]time.Time), pusher: newPusher(), doubt: make(chan struct{}, 1), again: make(map[string]retry), polled: make(map[string]time.Time),
+		tell: newThrottle(log), quietFor: quietFor, written: make(map[string]time.Time), pusher: newPusher(), doubt: make(chan struct{}, 1), again: make(map[string]retry), hooks: make(map[int64]*hook), polled: make(map[string]time.Time),
 		unreadable: make(map[details]refusal), public: make(map[string]bool), once: make(map[string]time.Time),
 	}
 }

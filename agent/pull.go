@@ -21,6 +21,8 @@ const (
 	pullBatchMost = 64 * pullBatch
 	// pullRead is how many webhooks are read at a time, with bodies of up to 1 MiB.
 	pullRead = 100
+	// pullCame bounds the webhooks that the door remembers for the loop. Others are read from the table.
+	pullCame = 4 * pullBatch
 	// pullWorkers is how many incidents are looked at side by side: a look is mostly waiting for answers.
 	pullWorkers = 4
 	// pullSoon is when a webhook is looked at again that came before what it speaks of was known.
@@ -136,8 +138,8 @@ func (a *Agent) dueWebhooks(ctx context.Context) (due []*batch, full bool, err e
 			}
 			b.what |= s.what
 			b.hooks = append(b.hooks, w)
-			if s.summary != "" {
-				b.summary = s.summary
+			if s.declared != nil {
+				b.declared = s.declared
 			}
 			b.incidents = append(b.incidents, s.incidents...)
 			b.alerts = append(b.alerts, s.alerts...)
@@ -150,8 +152,13 @@ func (a *Agent) dueWebhooks(ctx context.Context) (due []*batch, full bool, err e
 	}
 }
 
-// waitingHooks are the oldest webhooks that wait. Each is read once, however often it is passed over.
+// waitingHooks are the oldest webhooks that wait. Each is read once, however often it is passed over: at the door, or
+// from the table.
 func (a *Agent) waitingHooks(ctx context.Context, limit int) ([]*hook, error) {
+	// Before the list is: what is not in it then has ended, or stands behind its last.
+	for _, h := range a.in.hooksCame() {
+		a.in.hooks[h.Seq] = h
+	}
 	seqs, err := a.st.WaitingWebhooks(ctx, limit)
 	if err != nil {
 		return nil, fmt.Errorf("list the waiting webhooks: %w", err)
@@ -426,6 +433,24 @@ func (i *inbound) stillWriting(s subject, came time.Time) time.Duration {
 		return 0
 	}
 	return i.quietFor - time.Since(i.written[s.id])
+}
+
+// hookCame takes a webhook that the door has stored.
+func (i *inbound) hookCame(h *hook) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if len(i.came) < pullCame {
+		i.came = append(i.came, h)
+	}
+}
+
+// hooksCame gives the webhooks that came through the door since the last call.
+func (i *inbound) hooksCame() []*hook {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	came := i.came
+	i.came = nil
+	return came
 }
 
 // pullNow makes everything that was left for later due: incident.io is back.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -476,6 +477,38 @@ func TestOfManyWebhooksThatWaitEachIsReadOnce(t *testing.T) {
 	must(w.a.waitingHooks(w.ctx, 2*n))(w)
 	if len(before) != n || !maps.Equal(before, w.a.in.hooks) {
 		t.Errorf("of %d webhooks that wait, some of %d were read anew once a shorter list had been looked through", len(before), len(w.a.in.hooks))
+	}
+}
+
+// What the door remembers is what the table would tell, and what it has forgotten is read there.
+func TestWebhookThatCameThroughTheDoorIsNotRead(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{})
+	body := []byte(`{"event_type":"public_incident.incident_updated_v2","public_incident.incident_updated_v2":{"id":"01X","summary":"Nobody's."}}`)
+	var came []*hook
+	for i := range 3 {
+		stored := must(w.a.st.InsertWebhook(w.ctx, fmt.Sprintf("msg_%d", i), body))(w)
+		came = append(came, readHook(*stored, body))
+	}
+	_, err := w.a.st.Commit(w.ctx, store.Commit{Webhooks: []store.WebhookEnd{{ID: "msg_1", State: store.WebhookDone}}})
+	w.ok(err)
+	w.a.in.hookCame(came[0])
+	w.a.in.hookCame(came[1])
+	got := must(w.a.waitingHooks(w.ctx, 10))(w)
+	if len(got) != 2 || got[0] != came[0] || got[1] == came[2] {
+		t.Fatalf("waiting: got %v, want the first as it came, and the third from the table", got)
+	}
+	if !reflect.DeepEqual(*got[1], *came[2]) {
+		t.Errorf("the third from the table is %+v, and as it came %+v", *got[1], *came[2])
+	}
+	if len(w.a.in.hooks) != 2 {
+		t.Errorf("remembered: got %d, want the two that wait", len(w.a.in.hooks))
+	}
+	for range pullCame + 1 {
+		w.a.in.hookCame(came[0])
+	}
+	if got := len(w.a.in.hooksCame()); got != pullCame {
+		t.Errorf("the door remembers %d, want at most %d", got, pullCame)
 	}
 }
 

@@ -26,16 +26,15 @@ const (
 // under way, or one that an alert route made of our alert; else it is a stranger's.
 func (a *Agent) pullUntied(ctx context.Context, b *batch, ties *tieIndex) (done bool, err error) {
 	rules := &a.cfg.Load().Rules
-	summary := b.summary
+	ours := b.declared
 	var remote mapping.Remote
 	if b.private || rules.PullUnlinked {
 		var r incidentio.Result
 		if remote, r = a.fetchIncident(ctx, b.id, false); r.Class != incidentio.Done {
 			return a.unsettled(ctx, b, "fetch the incident", r)
 		}
-		summary = remote.Summary
+		ours = mapping.DeclaredFor(remote.Summary)
 	}
-	ours := mapping.DeclaredFor(summary)
 	for _, id := range ours {
 		underWay, err := a.declaring(ctx, id)
 		if err != nil {

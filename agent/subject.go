@@ -1,9 +1,11 @@
 package agent
 
 import (
+	"bytes"
 	"encoding/json"
 	"regexp"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/tigerops/tigerops-incidentio/mapping"
 	"github.com/tigerops/tigerops-incidentio/store"
@@ -20,12 +22,12 @@ const (
 
 // subject is what a webhook speaks of. Nothing of it is believed but the ids: state is fetched.
 type subject struct {
-	about   string
-	id      string  // of the incident, alert, escalation or part
-	what    details // what to fetch beside the incident
-	summary string  // of the incident, where the payload has it
-	dedup   string  // an alert's deduplication key, where the payload has it
-	private bool    // the payload holds ids only
+	about    string
+	id       string   // of the incident, alert, escalation or part
+	what     details  // what to fetch beside the incident
+	declared []string // TigerOps incidents that the incident's summary names; nil where the payload has no summary
+	dedup    string   // an alert's deduplication key, where the payload has it
+	private  bool     // the payload holds ids only
 
 	incidents []string // those that an escalation belongs to
 	alerts    []string // deduplication keys of the alerts that raised an escalation
@@ -51,13 +53,18 @@ type hook struct {
 	subject subject
 }
 
-// hookOf reads a webhook's body. What is missing or of another form than known is passed over, so that a webhook of another
-// form holds up no other.
+// hookOf reads a webhook of the table, into which a stranger may have put anything.
 func hookOf(w store.Webhook) *hook {
-	var body object
 	if json.Valid(w.Body) {
-		body = mapping.Members(w.Body)
+		return readHook(w, w.Body)
 	}
+	return readHook(w, nil)
+}
+
+// readHook reads a webhook's body, which is valid JSON. What is missing or of another form than known is passed over, so
+// that a webhook of another form holds up no other.
+func readHook(w store.Webhook, valid []byte) *hook {
+	body := object(mapping.Members(valid))
 	h := &hook{Webhook: w}
 	h.Body = nil
 	if told := body.text("event_type"); h.EventType == "" && plainType.MatchString(told) {
@@ -115,7 +122,7 @@ func subjectOf(eventType string, p object) subject {
 		if inner := p.object("incident"); inner != nil {
 			i = inner
 		}
-		return subject{about: aboutIncident, id: i.text("id"), summary: i.text("summary"), what: ofUpdates, private: private}.ifNamed()
+		return subject{about: aboutIncident, id: i.text("id"), declared: i.declared(), what: ofUpdates, private: private}.ifNamed()
 	}
 
 	// What belongs to an incident names it, but for a private one.
@@ -127,7 +134,7 @@ func subjectOf(eventType string, p object) subject {
 	}
 	if s.id == "" {
 		i := p.object("incident")
-		s.id, s.summary = i.text("id"), i.text("summary")
+		s.id, s.declared = i.text("id"), i.declared()
 	}
 	switch {
 	case strings.HasPrefix(kind, "incident.action_"):
@@ -158,10 +165,30 @@ func (s subject) ifNamed() subject {
 type object map[string]json.RawMessage
 
 func (o object) text(name string) (s string) {
-	if raw := o[name]; len(raw) > 0 && raw[0] == '"' {
-		_ = json.Unmarshal(raw, &s) // valid, as the whole is
+	raw := o[name]
+	switch {
+	case len(raw) == 0 || raw[0] != '"':
+		return ""
+	case bytes.IndexByte(raw, '\\') < 0 && utf8.Valid(raw):
+		return string(raw[1 : len(raw)-1])
 	}
+	_ = json.Unmarshal(raw, &s) // valid, as the whole is
 	return s
+}
+
+// declared are the TigerOps incidents that an incident's summary names; nil where there is no summary. Most summaries
+// name none and are long, so the text is not taken out of its quotes for nothing.
+func (o object) declared() []string {
+	raw := o["summary"]
+	if len(raw) <= len(`""`) || raw[0] != '"' {
+		return nil
+	}
+	if bytes.Contains(raw, []byte("TigerOps ")) || bytes.Contains(raw, []byte(`\u`)) {
+		if all := mapping.DeclaredFor(o.text("summary")); all != nil {
+			return all
+		}
+	}
+	return []string{}
 }
 
 func (o object) object(name string) object { return mapping.Members(o[name]) }

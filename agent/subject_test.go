@@ -2,11 +2,14 @@ package agent
 
 import (
 	"database/sql"
+	"encoding/json"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
+	"github.com/tigerops/tigerops-incidentio/mapping"
 	"github.com/tigerops/tigerops-incidentio/store"
 )
 
@@ -104,6 +107,55 @@ func TestSubjectOfWhatIsNotKnown(t *testing.T) {
 				t.Errorf("got %q %q, want %q %q", s.about, s.id, c.about, c.id)
 			}
 		})
+	}
+}
+
+// A webhook's members are those that encoding/json finds, however they are written.
+func TestTextsOfAWebhook(t *testing.T) {
+	t.Parallel()
+	for _, body := range []string{
+		`{"a":"x","b":""}`,
+		`{"a":"ends in a backslash \\\\","b":"next"}`,
+		`{"a":"\"","b":"\\\"}","c":"]"}`,
+		`{"a":["}\\",{"b":"\\\""}],"b":"next"}`,
+		`{"\"a":"x","b\\":"y"}`,
+		"{\"a\":\"\xff not UTF-8\",\"b\":\"caf\u00e9\"}",
+		`{"a":"\u00e9\n\/","b":1,"c":null}`,
+	} {
+		var want map[string]any
+		if err := json.Unmarshal([]byte(body), &want); err != nil {
+			t.Fatal(body, err)
+		}
+		got := object(mapping.Members([]byte(body)))
+		if len(got) != len(want) {
+			t.Errorf("%s: got %d members, want %d", body, len(got), len(want))
+		}
+		for name, v := range want {
+			if text, _ := v.(string); got.text(name) != text {
+				t.Errorf("%s: %q is %q, want %q", body, name, got.text(name), text)
+			}
+		}
+	}
+}
+
+func TestSummaryNamesWhatItWasDeclaredFor(t *testing.T) {
+	t.Parallel()
+	for summary, want := range map[string][]string{
+		``:                                   nil,
+		`,"summary":null`:                    nil,
+		`,"summary":""`:                      nil,
+		`,"summary":"Customers see errors."`: {},
+		`,"summary":"TigerOps says so."`:     {},
+		`,"summary":"Errors.\n\n*TigerOps TIG-1*"`:     {"TIG-1"},
+		`,"summary":"*\u0054igerOps\u0020TIG-\u0031*"`: {"TIG-1"},
+	} {
+		for _, payload := range []string{`{"id":"I"` + summary + `}`, `{"incident":{"id":"I"` + summary + `}}`} {
+			const kind = "public_incident.incident_updated_v2"
+			got := hookOf(store.Webhook{EventType: kind, Body: []byte(`{"` + kind + `":` + payload + `}`)}).subject.declared
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("%s: got %#v, want %#v", payload, got, want)
+			}
+		}
 	}
 }
 

@@ -328,14 +328,9 @@ func skipValue(raw []byte, i int) int {
 	for i < len(raw) {
 		switch raw[i] {
 		case '"':
-			for i++; i < len(raw) && raw[i] != '"'; i++ {
-				if raw[i] == '\\' {
-					i++
-				}
-			}
-			i++
+			i = skipText(raw, i)
 			if depth == 0 {
-				return min(i, len(raw))
+				return i
 			}
 			continue
 		case '{', '[':
@@ -351,6 +346,26 @@ func skipValue(raw []byte, i int) int {
 			}
 		}
 		i++
+	}
+	return len(raw)
+}
+
+// skipText is the index behind the JSON string that begins at i.
+func skipText(raw []byte, i int) int {
+	i++
+	for end := -1; i < len(raw); {
+		if end < i {
+			n := bytes.IndexByte(raw[i:], '"')
+			if n < 0 {
+				break
+			}
+			end = i + n
+		}
+		n := bytes.IndexByte(raw[i:end], '\\')
+		if n < 0 {
+			return end + 1
+		}
+		i += n + 2 // what is escaped may be a quote
 	}
 	return len(raw)
 }

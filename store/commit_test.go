@@ -294,11 +294,11 @@ func TestWebhooksAreKeptAsTheyCame(t *testing.T) {
 	}
 	for i := range len(bodies) {
 		id := fmt.Sprint("m", i+1)
-		if dup, err := s.InsertWebhook(ctx, id, []byte(bodies[id])); dup || err != nil {
-			t.Fatal(id, dup, err)
+		if stored, err := s.InsertWebhook(ctx, id, []byte(bodies[id])); stored == nil || err != nil {
+			t.Fatal(id, stored, err)
 		}
-		if dup, err := s.InsertWebhook(ctx, id, []byte(`{"other":1}`)); !dup || err != nil {
-			t.Fatal(id, dup, err)
+		if stored, err := s.InsertWebhook(ctx, id, []byte(`{"other":1}`)); stored != nil || err != nil {
+			t.Fatal(id, stored, err)
 		}
 	}
 	if _, err := s.InsertWebhook(ctx, "", []byte(`{}`)); err == nil {

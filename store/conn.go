@@ -125,15 +125,25 @@ func (c *conn) prepared(query string) (*sql.Stmt, error) {
 
 // exec runs a statement under no caller's context: a cancelled one makes SQLite roll back everybody's transaction.
 func (c *conn) exec(query string, args ...any) (changed int64, err error) {
+	changed, _, err = c.insert(query, args...)
+	return changed, err
+}
+
+// insert is exec, and the id of the row where there is a new one.
+func (c *conn) insert(query string, args ...any) (changed, id int64, err error) {
 	s, err := c.prepared(query)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	r, err := s.ExecContext(context.Background(), args...)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	return r.RowsAffected()
+	if changed, err = r.RowsAffected(); err != nil {
+		return 0, 0, err
+	}
+	id, err = r.LastInsertId()
+	return changed, id, err
 }
 
 // row scans the first row; found is false where there is none.

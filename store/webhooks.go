@@ -6,21 +6,29 @@ import (
 	"fmt"
 )
 
-// InsertWebhook keeps a webhook as it came and answers once it is on disk; duplicate is true for an id that was seen
-// before. Nothing of the body is read here.
-func (s *Store) InsertWebhook(ctx context.Context, id string, body []byte) (duplicate bool, err error) {
+// InsertWebhook keeps a webhook as it came and answers with its row once that is on disk; nil is the answer for an id that
+// was seen before. Nothing of the body is read here.
+func (s *Store) InsertWebhook(ctx context.Context, id string, body []byte) (stored *Webhook, err error) {
 	text := string(body)
 	err = s.writeOne(ctx, "storing a webhook", len(body), func(t *tx) error {
-		n, err := t.exec(`INSERT INTO webhook (id, body, received_at) VALUES (?, ?, ?)`, id, text, t.now)
+		stored = nil
+		n, seq, err := t.insert(`INSERT INTO webhook (id, body, received_at) VALUES (?, ?, ?)`, id, text, t.now)
 		if err != nil {
 			return constraint(0, err)
 		}
-		if duplicate = n == 0; !duplicate {
+		if n > 0 {
+			stored = &Webhook{Seq: seq, ID: id, Body: body, State: WebhookPending}
+			if err := (dbTime{&stored.ReceivedAt}).Scan(t.now); err != nil {
+				return err
+			}
 			t.topics.add(TopicWebhooks)
 		}
 		return nil
 	})
-	return duplicate, err
+	if err != nil {
+		return nil, err
+	}
+	return stored, nil
 }
 
 // WaitingWebhooks lists the webhooks (Webhook.Seq) that nobody has looked at yet, oldest first. It costs a fraction of
