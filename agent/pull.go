@@ -325,9 +325,18 @@ func (a *Agent) pullPart(ctx context.Context, b *batch) (done bool, err error) {
 
 // ends are the ends of a batch's webhooks for a commit.
 func (b *batch) ends(state, reason string) []store.WebhookEnd {
-	out := make([]store.WebhookEnd, len(b.hooks))
-	for i, w := range b.hooks {
-		out[i] = store.WebhookEnd{ID: w.ID, EventType: w.EventType, IncidentID: w.IncidentID, State: state, Error: reason}
+	type meaning struct{ eventType, incidentID string }
+	var out []store.WebhookEnd
+	at := make(map[meaning]int)
+	for _, w := range b.hooks {
+		m := meaning{w.EventType, w.IncidentID}
+		i, ok := at[m]
+		if !ok {
+			i = len(out)
+			at[m] = i
+			out = append(out, store.WebhookEnd{EventType: w.EventType, IncidentID: w.IncidentID, State: state, Error: reason})
+		}
+		out[i].Seqs = append(out[i].Seqs, w.Seq)
 	}
 	return out
 }

@@ -490,7 +490,7 @@ func TestWebhookThatCameThroughTheDoorIsNotRead(t *testing.T) {
 		stored := must(w.a.st.InsertWebhook(w.ctx, fmt.Sprintf("msg_%d", i), body))(w)
 		came = append(came, readHook(*stored, body))
 	}
-	_, err := w.a.st.Commit(w.ctx, store.Commit{Webhooks: []store.WebhookEnd{{ID: "msg_1", State: store.WebhookDone}}})
+	_, err := w.a.st.Commit(w.ctx, store.Commit{Webhooks: []store.WebhookEnd{{Seqs: []int64{came[1].Seq}, State: store.WebhookDone}}})
 	w.ok(err)
 	w.a.in.hookCame(came[0])
 	w.a.in.hookCame(came[1])

@@ -257,6 +257,9 @@ CREATE INDEX alert_fired ON alert (tigerops_incident_id) WHERE state = 'fired';
 
 -- A webhook as it came. Its meaning is read after it is safe on disk: event_type and incident_id are filled when the
 -- agent has looked at it.
+--
+-- room holds nothing. It gives way to what is filled in: a row that keeps its size is changed in place, while one that
+-- grows is written anew with its body.
 CREATE TABLE webhook (
     seq          INTEGER PRIMARY KEY AUTOINCREMENT,
     id           TEXT NOT NULL,
@@ -267,6 +270,7 @@ CREATE TABLE webhook (
     received_at  TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
     processed_at TEXT,
     error        TEXT NOT NULL DEFAULT '',
+    room         BLOB NOT NULL DEFAULT (zeroblob(160)),
     body         TEXT NOT NULL,
     CONSTRAINT webhook_needs_an_id CHECK (id <> ''),
     CONSTRAINT state_must_be_pending_done_failed_or_ignored CHECK (state IN ('pending', 'done', 'failed', 'ignored')),

@@ -93,10 +93,10 @@ type InboxRow struct {
 	Source     string
 }
 
-// WebhookEnd ends a pending webhook; one that has ended already is left as it is.
+// WebhookEnd ends pending webhooks that mean the same; one that has ended already is left as it is.
 type WebhookEnd struct {
-	ID         string
-	EventType  string // its meaning, which stands in the row from then on
+	Seqs       []int64
+	EventType  string // their meaning, which stands in the rows from then on
 	IncidentID string
 	State      string // WebhookDone, WebhookFailed, WebhookIgnored, or WebhookPending to count a failed attempt
 	Error      string
@@ -150,8 +150,8 @@ func (t *tx) move(c *Commit) (inboxIDs []int64, err error) {
 		}
 	}
 	for i, w := range c.Webhooks {
-		if err := t.endWebhook(w); err != nil {
-			return nil, fmt.Errorf("ending webhook %s: %w", w.ID, constraint(i, err))
+		if err := t.endWebhooks(w); err != nil {
+			return nil, fmt.Errorf("ending webhooks %v: %w", w.Seqs, constraint(i, err))
 		}
 		t.topics.add(TopicWebhooks)
 	}

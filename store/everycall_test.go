@@ -62,7 +62,7 @@ var operations = []operation{
 					{Key: "linked", Type: "incident.linked", TigerOpsID: "TIG-1", Payload: []byte(`{"key":"linked"}`)},
 					{Key: "status", Repeatable: true, Type: "incident.status_changed", TigerOpsID: "TIG-1", Payload: []byte(`{"key":"status"}`)},
 				},
-				Webhooks: []store.WebhookEnd{{ID: "msg_1", State: store.WebhookDone}},
+				Webhooks: []store.WebhookEnd{{Seqs: []int64{1}, State: store.WebhookDone}},
 				Alert:    &store.Alert{TigerOpsID: "TIG-1", Key: "k", State: store.AlertFired},
 				Meta:     map[string]string{"last_sweep": "now"},
 			})

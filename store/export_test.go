@@ -61,9 +61,9 @@ func (s *Store) TryToWriteThroughAReader() error {
 	return err
 }
 
-// Meaning is what the view tells people of a webhook.
-func (s *Store) Meaning(ctx context.Context, id string) (eventType, incidentID string, err error) {
-	_, err = s.one(ctx, "reading a meaning", `SELECT CAST(event_type AS TEXT), CAST(incident_id AS TEXT) FROM webhook_meaning WHERE id = ?`, []any{id},
-		dbText[string]{&eventType}, dbText[string]{&incidentID})
-	return eventType, incidentID, err
+// Meaning is what the view tells people of a webhook. Its seq is 0 where it is not there.
+func (s *Store) Meaning(ctx context.Context, id string) (seq int64, eventType, incidentID string, err error) {
+	_, err = s.one(ctx, "reading a meaning", `SELECT seq, CAST(event_type AS TEXT), CAST(incident_id AS TEXT) FROM webhook_meaning WHERE id = ?`, []any{id},
+		&seq, dbText[string]{&eventType}, dbText[string]{&incidentID})
+	return seq, eventType, incidentID, err
 }

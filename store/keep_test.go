@@ -44,7 +44,7 @@ func TestRetentionTouchesNothingOfAnUnresolvedIncident(t *testing.T) {
 		if _, err := s.InsertWebhook(ctx, incident, fmt.Appendf(nil, `{"event_type":"public_incident.incident_updated_v2","public_incident.incident_updated_v2":{"id":"I-%s"}}`, incident)); err != nil {
 			t.Fatal(err)
 		}
-		commit(t, s, store.Commit{Webhooks: meaning(t, s, store.WebhookEnd{ID: incident, State: store.WebhookDone})})
+		commit(t, s, store.Commit{Webhooks: meaning(t, s, end{ID: incident, State: store.WebhookDone})})
 		state(incident, false)
 	}
 	commit(t, s, store.Commit{Links: []store.Link{link("linked", "I-linked")}})

@@ -55,7 +55,7 @@ func TestTheFileStaysAsLargeAsItIsOverMonths(t *testing.T) {
 			if _, err := s.InsertWebhook(ctx, incident, fmt.Appendf(nil, `{"event_type":"public_incident.incident_updated_v2","public_incident.incident_updated_v2":{"id":%q}}`, incident)); err != nil {
 				t.Fatal(err)
 			}
-			commit(t, s, store.Commit{Webhooks: meaning(t, s, store.WebhookEnd{ID: incident, State: store.WebhookDone})})
+			commit(t, s, store.Commit{Webhooks: meaning(t, s, end{ID: incident, State: store.WebhookDone})})
 		}
 		exec(t, db, "UPDATE inbox SET state = 'applied' WHERE state = 'pending'")
 		for n := 1; n > 0; {

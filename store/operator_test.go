@@ -95,7 +95,7 @@ func lived(t testing.TB, s *store.Store) {
 	if _, err := s.InsertWebhook(ctx, "msg_1", []byte(`{"event_type":"public_incident.incident_updated_v2","public_incident.incident_updated_v2":{"id":"I1"}}`)); err != nil {
 		t.Fatal(err)
 	}
-	commit(t, s, store.Commit{Webhooks: meaning(t, s, store.WebhookEnd{ID: "msg_1", State: store.WebhookDone}), Inbox: []store.InboxRow{
+	commit(t, s, store.Commit{Webhooks: meaning(t, s, end{ID: "msg_1", State: store.WebhookDone}), Inbox: []store.InboxRow{
 		{Key: "k", Type: "incident.severity_changed", TigerOpsID: "TIG-1", IncidentID: "I1", Payload: []byte(`{"message":"worse","after":{"severity":"critical"},"actor":{"name":"Lisa"}}`)}}})
 	commit(t, s, store.Commit{Drop: &store.Link{TigerOpsID: "TIG-1", IncidentID: "I1"}, Links: []store.Link{link("TIG-1", "I2")}})
 	id := insert(t, s, event("c", "TIG-1"))[0]
@@ -158,7 +158,7 @@ func TestTheStoryOfAnIncidentThatOnlyIncidentIOKnows(t *testing.T) {
 	if _, err := s.InsertWebhook(ctx, "m", []byte(`{"event_type":"public_incident.incident_created_v2","public_incident.incident_created_v2":{"id":"I7"}}`)); err != nil {
 		t.Fatal(err)
 	}
-	commit(t, s, store.Commit{Webhooks: meaning(t, s, store.WebhookEnd{ID: "m", State: store.WebhookDone}), Inbox: []store.InboxRow{{Key: "k", Type: "incident.declared", IncidentID: "I7", Payload: []byte(`{}`)}}})
+	commit(t, s, store.Commit{Webhooks: meaning(t, s, end{ID: "m", State: store.WebhookDone}), Inbox: []store.InboxRow{{Key: "k", Type: "incident.declared", IncidentID: "I7", Payload: []byte(`{}`)}}})
 	equal(t, "rows", len(must[[]store.StoryRow](t)(s.Story(ctx, "I7"))), 2)
 }
 
@@ -240,7 +240,7 @@ func TestStuckSaysWhatDoesNotMoveAndWhy(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	commit(t, s, store.Commit{Webhooks: meaning(t, s, store.WebhookEnd{ID: "w2", State: store.WebhookFailed, Error: "no such incident"})})
+	commit(t, s, store.Commit{Webhooks: meaning(t, s, end{ID: "w2", State: store.WebhookFailed, Error: "no such incident"})})
 	commit(t, s, store.Commit{Inbox: []store.InboxRow{change("x", false), change("y", false)}})
 	if _, err := s.RejectInbox(ctx, "unknown incident", 3); err != nil {
 		t.Fatal(err)

@@ -211,13 +211,17 @@ func waitingWebhooks(t testing.TB, s *store.Store, limit int) []store.Webhook {
 	return hooks
 }
 
+// end is how a webhook ends.
+type end struct{ ID, State, Error string }
+
 // meaning is the ends of webhooks with what the view says that they mean.
-func meaning(t testing.TB, s *store.Store, ends ...store.WebhookEnd) []store.WebhookEnd {
+func meaning(t testing.TB, s *store.Store, ends ...end) []store.WebhookEnd {
 	t.Helper()
+	out := make([]store.WebhookEnd, len(ends))
 	for i, e := range ends {
-		var err error
-		ends[i].EventType, ends[i].IncidentID, err = s.Meaning(ctx, e.ID)
+		seq, eventType, incidentID, err := s.Meaning(ctx, e.ID)
 		ok(t, err)
+		out[i] = store.WebhookEnd{Seqs: []int64{seq}, EventType: eventType, IncidentID: incidentID, State: e.State, Error: e.Error}
 	}
-	return ends
+	return out
 }

@@ -54,14 +54,44 @@ func (w *Webhook) fields() []any {
 		dbTime{&w.ReceivedAt}, &w.Attempts}
 }
 
-// endWebhook notes what became of a webhook, and its meaning for whoever reads the table.
-func (t *tx) endWebhook(w WebhookEnd) error {
-	processed := any(t.now)
-	if w.State == WebhookPending {
-		processed = nil
+// endWebhooks notes what became of webhooks, and their meaning for whoever reads the table.
+func (t *tx) endWebhooks(w WebhookEnd) error {
+	seqs, err := json.Marshal(w.Seqs)
+	if err != nil {
+		return err
 	}
-	_, err := t.exec(`UPDATE webhook SET state = ?2, error = ?3, processed_at = ?4, attempts = attempts + 1,
-		event_type = coalesce(event_type, nullif(?5, '')), incident_id = coalesce(incident_id, nullif(?6, ''))
-		WHERE id = ?1 AND state = 'pending'`, w.ID, w.State, w.Error, processed, w.EventType, w.IncidentID)
+	processed := t.now
+	if w.State == WebhookPending {
+		processed = ""
+	}
+	_, err = t.exec(`UPDATE webhook SET state = ?2, error = ?3, processed_at = nullif(?4, ''), attempts = attempts + 1,
+		event_type = coalesce(event_type, nullif(?5, '')), incident_id = coalesce(incident_id, nullif(?6, '')), room = zeroblob(?7)
+		WHERE seq IN (SELECT value FROM json_each(?1)) AND state = 'pending'`, string(seqs), w.State, w.Error, processed, w.EventType, w.IncidentID,
+		roomLeft(w.State, w.Error, processed, w.EventType, w.IncidentID))
 	return err
+}
+
+// webhookRoom is the length of the column room in a new row.
+const webhookRoom = 160
+
+// roomLeft is the length of the column room that lets a new row keep its size when it is filled in; 0 where there is not
+// enough of it.
+func roomLeft(filledIn ...string) int {
+	left := inRow(webhookRoom) + inRow(len(WebhookPending)) + (len(filledIn)-1)*inRow(0)
+	for _, text := range filledIn {
+		left -= inRow(len(text))
+	}
+	n := left - 1
+	if inRow(n) > left { // of two that can't be told apart in length the shorter
+		n--
+	}
+	return max(n, 0)
+}
+
+// inRow is what a text or blob takes in SQLite's record format: itself and its length.
+func inRow(n int) int {
+	if n > 57 {
+		return n + 2
+	}
+	return n + 1
 }
