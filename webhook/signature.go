@@ -56,9 +56,10 @@ func decodeMAC(header string) ([]byte, bool) {
 
 // decodeBase64 takes both alphabets, padded or not: secrets and signatures are copied through many hands.
 func decodeBase64(text string) ([]byte, error) {
-	text = strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(text, "="))
-	return base64.RawStdEncoding.DecodeString(text)
+	return base64.RawStdEncoding.DecodeString(oneAlphabet.Replace(strings.TrimRight(text, "=")))
 }
+
+var oneAlphabet = strings.NewReplacer("-", "+", "_", "/")
 
 // bearer tells whether the request carries secret as its bearer token. An empty secret is nobody's.
 func bearer(r *http.Request, secret string) bool {
