@@ -411,7 +411,7 @@ func (d *delivery) alert(ctx context.Context, in *mapping.Input) error {
 	if d.event.Type != mapping.IncidentReopened && d.event.Type != mapping.IncidentResolved {
 		return nil
 	}
-	left, err := d.a.st.AlertLeft(ctx, d.ev.IncidentKey, d.state.Generation)
+	left, err := d.a.st.AlertLeft(ctx, d.ev.IncidentKey, d.state.Generation, d.ev.ID)
 	if err != nil {
 		return fmt.Errorf("read the alert of an earlier life: %w", err)
 	}

@@ -2,7 +2,9 @@ package agent
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -62,12 +64,6 @@ func TestAReopenWithoutAResolveLeavesOneAlertFiring(t *testing.T) {
 				w.ok(w.sim.As(lisa).Close("INC-1", "It is not."))
 				w.swept()
 			}
-			states := func() (all []string) {
-				for _, a := range w.sim.Snapshot().Alerts {
-					all = append(all, a.Status)
-				}
-				return all
-			}
 			for range 2 {
 				e = event(mapping.IncidentReopened)
 				w.post(e)
@@ -79,12 +75,12 @@ func TestAReopenWithoutAResolveLeavesOneAlertFiring(t *testing.T) {
 			}
 			w.swept()
 			if name != "set aside" { // there a route may still make an incident of the first
-				is(t, "alerts after two reopens", strings.Join(states(), " "), "resolved resolved firing")
+				is(t, "alerts after two reopens", alertStates(w), "resolved resolved firing")
 			}
 			e = event(mapping.IncidentResolved)
 			w.post(e)
 			w.ends(e, store.Done)
-			is(t, "alerts after the resolve", strings.Join(states(), " "), "resolved resolved resolved")
+			is(t, "alerts after the resolve", alertStates(w), "resolved resolved resolved")
 			w.settle()
 			for _, r := range w.rows() {
 				if r.Type == mapping.ChangeAlertResolved {
@@ -304,4 +300,66 @@ func TestWhatWasSetAsideBeforeAReopenIsOfTheLifeBefore(t *testing.T) {
 			is(t, "actions of this life", len(s.Actions), 0)
 		})
 	}
+}
+
+// More than one reopen may be set aside. Whichever alert an incident is made of, it is the last life's alert that fires on,
+// until the resolve.
+func TestReopensThatWereSetAsideLeaveTheLastAlertFiring(t *testing.T) {
+	t.Parallel()
+	for of := range 3 {
+		t.Run(fmt.Sprintf("of alert %d", of+1), func(t *testing.T) {
+			t.Parallel()
+			w := newRunning(t, worldOptions{config: alertsOnly})
+			list := []m{created(nil), event(mapping.IncidentReopened), event(mapping.IncidentReopened)}
+			for _, e := range list {
+				w.post(e)
+				w.parked(e)
+			}
+			ref := must(w.sim.As(lisa).Declare(simulator.NewIncident{Name: "From the alert"}))(w)
+			w.ok(w.sim.As(lisa).AttachAlert(ref, w.sim.Snapshot().Alerts[of].ID))
+			for _, e := range list {
+				w.ends(e, store.Done)
+			}
+			w.settle()
+			w.swept()
+			is(t, "alerts once an incident is tied", alertStates(w), "resolved resolved firing")
+			w.says(event(mapping.IncidentResolved))
+			is(t, "alerts after the resolve", alertStates(w), "resolved resolved resolved")
+		})
+	}
+}
+
+// alertStates are the statuses of all alerts, in the order in which they came.
+func alertStates(w *world) string {
+	var all []string
+	for _, a := range w.sim.Snapshot().Alerts {
+		all = append(all, a.Status)
+	}
+	return strings.Join(all, " ")
+}
+
+// TigerOps resolves the alert of the life before while a reopen goes on; that people resolve this life's alert meanwhile is
+// their doing.
+func TestWhoResolvesTheAlertOfAReopenThatGoesOnIsTold(t *testing.T) {
+	t.Parallel()
+	w := newRunning(t, worldOptions{config: alerting})
+	w.says(created(nil))
+	w.ok(w.sim.As(lisa).Close("INC-1", "It is not."))
+	w.swept()
+	w.settle()
+	w.rows()
+	must(w.sim.Break(simulator.Fault{Kind: simulator.ResetBefore, Method: "POST", Path: "/v2/incidents"}))(w)
+	e := event(mapping.IncidentReopened)
+	w.post(e)
+	eventually(w, "the declaration to be in doubt", func() bool { return len(w.sim.Requests("POST /v2/incidents")) > 2 })
+	is(t, "alerts", alertStates(w), "resolved firing")
+	w.ok(w.sim.As(lisa).ResolveAlert(w.sim.Snapshot().Alerts[1].DeduplicationKey))
+	eventually(w, "the webhooks to be settled", func() bool {
+		waits := func(h simulator.Webhook) bool { return h.State == simulator.HookWaiting }
+		return !slices.ContainsFunc(w.sim.Webhooks(), waits) && w.hookStates()["pending"] == 0
+	})
+	w.sim.Mend()
+	w.ends(e, store.Done)
+	w.settle()
+	w.wantTypes(w.rows(), mapping.ChangeAlertResolved, mapping.ChangeLinked)
 }

@@ -88,7 +88,7 @@ func (a *Agent) alertNews(ctx context.Context, owner alertOwner, alert incidenti
 		if err != nil {
 			return nil, fmt.Errorf("read the ledger of %s: %w", owner.tigeropsID, err)
 		}
-		if slices.ContainsFunc(steps, func(s store.Step) bool { return stepKind(s.Name) == "alert.resolve" }) {
+		if slices.ContainsFunc(steps, func(s store.Step) bool { return stepKind(s.Name) == "alert.resolve" && s.Mark == row.Key }) {
 			return nil, nil // sent by us, and not confirmed yet
 		}
 	}

@@ -238,7 +238,7 @@ func (d *delivery) alerted(ctx context.Context, req mapping.Request, c *store.Co
 	if body.Key == mapping.AlertKey(d.ev.IncidentKey, d.state.Generation) {
 		return nil
 	}
-	left, err := d.a.st.AlertLeft(ctx, d.ev.IncidentKey, d.state.Generation)
+	left, err := d.a.st.AlertLeft(ctx, d.ev.IncidentKey, d.state.Generation, d.ev.ID)
 	if err != nil {
 		return fmt.Errorf("read the alert of an earlier life: %w", err)
 	}

@@ -144,12 +144,14 @@ func (s *Store) Alert(ctx context.Context, tigeropsID, generation string) (*Aler
 	return &a, nil
 }
 
-// AlertLeft reads the latest alert of a TigerOps incident that fires for another life than this; nil where there is none.
-func (s *Store) AlertLeft(ctx context.Context, tigeropsID, generation string) (*Alert, error) {
+// AlertLeft reads the latest alert of a TigerOps incident that fires for an earlier life than this, as an event of it sees
+// that; nil where there is none. A reopen behind that event, which was set aside, may have fired the alert of a later one.
+func (s *Store) AlertLeft(ctx context.Context, tigeropsID, generation string, outboxID int64) (*Alert, error) {
 	var a Alert
 	found, err := s.near(ctx, "reading the alert of an earlier life", `SELECT `+alertColumns+` FROM alert
-		WHERE tigerops_incident_id = ? AND state = 'fired' AND generation <> ? ORDER BY updated_at DESC LIMIT 1`,
-		[]any{tigeropsID, generation}, a.fields()...)
+		WHERE tigerops_incident_id = ? AND state = 'fired' AND generation <> ?
+		AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.event_id = generation AND o.id > ?) ORDER BY updated_at DESC LIMIT 1`,
+		[]any{tigeropsID, generation, outboxID}, a.fields()...)
 	if err != nil || !found {
 		return nil, err
 	}
