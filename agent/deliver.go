@@ -399,7 +399,7 @@ func (d *delivery) introduce(ctx context.Context, in mapping.Input, ledger []sto
 	}
 	steps := mapping.Attach(in, remoteOf(found))
 	for _, req := range steps {
-		if _, ended := in.Ended[req.Name]; ended {
+		if s := in.Ended[req.Name].State; s == mapping.EndedDone || s == mapping.EndedLeftOut {
 			continue
 		}
 		if a.cfg.Load().DryRun {

@@ -325,3 +325,28 @@ func TestWhoTakesBackToWhatAStepInDoubtIsToSetIsTold(t *testing.T) {
 		}
 	}
 }
+
+// And of the edit that introduces it to one that was open already.
+func TestAnAttachmentInDoubtDoesNotUndoWhatPeopleChangedMeanwhile(t *testing.T) {
+	t.Parallel()
+	w := newRunning(t, worldOptions{config: byService})
+	w.open("SEV1")
+	w.ok(w.sim.As(lisa).SetStatus("INC-1", "Monitoring", ""))
+	fault := must(w.sim.Break(simulator.Fault{Kind: simulator.ResetBefore, Path: "/v2/incidents/*/actions/edit"}))(w)
+	e := created(gateway, m{"incident": m{"status": "investigating", "ai_summary": "It is the disk.", "responders": []m{{"role": "owner", "email": ada}}}})
+	w.post(e)
+	edits := "POST /v2/incidents/" + w.only().ID + "/actions/edit"
+	eventually(w, "the edit to be in doubt", func() bool { return len(w.sim.Requests(edits)) > 0 })
+	w.ok(w.sim.As(lisa).AssignRole("INC-1", "lead", lisa))
+	w.ok(w.sim.As(lisa).EditSummary("INC-1", "Call the bank."))
+	w.swept()
+	w.sim.Mend(fault)
+	w.ends(e, "done")
+	w.settle()
+	w.swept()
+	i := w.only()
+	is(t, "status", i.Status.Name, "Monitoring")
+	is(t, "lead", holder(i, "lead"), lisa)
+	holds(t, "summary", i.Summary, "Call the bank.", "It is the disk.")
+	w.wantTypes(w.rows(), "incident.linked", "incident.role_assigned", "incident.summary_changed")
+}
