@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -188,6 +189,14 @@ func TestAnIntroductionInDoubtDoesNotUndoWhatPeopleChangedMeanwhile(t *testing.T
 		"lead": {
 			m{"ai_summary": "It is the disk.", "responders": []m{{"role": "owner", "email": ada}}},
 			func(w *world, i simulator.IncidentView) error { return w.sim.As(lisa).AssignRole(i.ID, "lead", lisa) },
+			[]string{"SEV1", lisa, "Since noon.", "It is the disk."},
+			[]string{"incident.linked", "incident.role_assigned"},
+		},
+		"lead, and the severity as it would": {
+			m{"ai_summary": "It is the disk.", "responders": []m{{"role": "owner", "email": ada}}},
+			func(w *world, i simulator.IncidentView) error {
+				return errors.Join(w.sim.As(lisa).AssignRole(i.ID, "lead", lisa), w.sim.As(lisa).SetSeverity(i.ID, "SEV1", ""))
+			},
 			[]string{"SEV1", lisa, "Since noon.", "It is the disk."},
 			[]string{"incident.linked", "incident.role_assigned"},
 		},

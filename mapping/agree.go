@@ -111,17 +111,23 @@ func FateOf(e Effect, before Agreed, now Remote) Fate {
 		was = e.Found(before)
 	}
 	is := e.Found(AgreedOn(now))
-	var came, missing, moved bool
+	var came, set, lacks, missing, moved bool
 	for thing, want := range e.wanted() {
+		text := thing != fieldSeverity && !strings.HasPrefix(thing, fieldRole)
 		switch is[thing] {
 		case want:
-			came = came || was[thing] != want
+			set = set || was[thing] != want
+			came = came || text && was[thing] != want
+			continue
 		case was[thing]:
 			missing = true
 		default:
 			moved = true
 		}
+		lacks = lacks || text
 	}
+	// People may set the severity or a role as the edit would, but nobody writes the same.
+	came = came || set && !lacks
 	// Who writes into a summary mostly leaves in place what is there.
 	came = came || e.Summary != "" && is["summary"] != was["summary"] && strings.Contains(letters(now.Summary), letters(e.Summary))
 	switch {

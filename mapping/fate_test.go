@@ -58,6 +58,37 @@ func TestWhatBecameOfAnEditInDoubt(t *testing.T) {
 	}
 }
 
+// Whoever sets the severity or a role sets it as the edit would: that says nothing of the texts.
+func TestWhatBecameOfAnEditInDoubtOfWhichPeopleSetAPart(t *testing.T) {
+	t.Parallel()
+	severity := func(id string) *mapping.Severity { return &mapping.Severity{ID: id, Name: id} }
+	held := func(id string) []mapping.Assignment {
+		return []mapping.Assignment{{Role: mapping.Role{ID: "role-lead", Type: "lead"}, User: mapping.User{ID: id}}}
+	}
+	before := mapping.Agreed{Summary: "It is slow.", Severity: severity("minor")}
+	edit := mapping.Effect{Summary: "It is slow.\n\n---\n\nThe disk.", Severity: severity("critical"), Roles: held("ada")}
+	edit.Was = edit.Found(before)
+	for name, c := range map[string]struct {
+		now  mapping.Remote
+		want mapping.Fate
+	}{
+		"nothing else": {mapping.Remote{Summary: before.Summary, Severity: edit.Severity}, mapping.EditLost},
+		"and another lead": {
+			mapping.Remote{Summary: before.Summary, Severity: edit.Severity, Roles: held("lisa")}, mapping.EditOvertaken,
+		},
+		"and wrote": {
+			mapping.Remote{Summary: "Call the bank.", Severity: edit.Severity, Roles: held("ada")}, mapping.EditOvertaken,
+		},
+		"it came, and another lead": {
+			mapping.Remote{Summary: edit.Summary, Severity: edit.Severity, Roles: held("lisa")}, mapping.EditCame,
+		},
+	} {
+		if got := mapping.FateOf(edit, before, c.now); got != c.want {
+			t.Errorf("%s: got %v, want %v", name, got, c.want)
+		}
+	}
+}
+
 // An introduction to an incident that an alert route made may set nothing but a severity.
 func TestWhatBecameOfASeverityInDoubt(t *testing.T) {
 	t.Parallel()
