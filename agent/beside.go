@@ -135,6 +135,37 @@ next:
 	return ties, nil
 }
 
+// dropLink lets go of the incident that was kept in step. Of those beside it, the oldest that people still work on takes its
+// place, and the others stay beside that; wait says that there was one, or that another hand has it.
+func (d *delivery) dropLink(ctx context.Context) (v verdict, wait bool, err error) {
+	links, err := d.a.st.LinksBeside(ctx, d.ev.IncidentKey)
+	if err != nil {
+		return verdict{}, true, fmt.Errorf("read the links beside: %w", err)
+	}
+	for _, l := range links {
+		unlock, ok := d.a.locks.tryLock(l.IncidentID)
+		if !ok {
+			return d.waitFor(ctx, "waiting for another hand on "+l.Reference)
+		}
+		defer unlock()
+	}
+	if links, err = d.a.st.LinksBeside(ctx, d.ev.IncidentKey); err != nil {
+		return verdict{}, true, fmt.Errorf("read the links beside: %w", err)
+	}
+	c := store.Commit{Why: "reopen", Drop: d.link}
+	for _, l := range links {
+		if reopenable(l.Category) {
+			l.Beside = len(c.Links) > 0
+			c.Links = append(c.Links, l)
+		}
+	}
+	if _, err := d.a.st.Commit(ctx, c); err != nil {
+		return verdict{}, true, fmt.Errorf("let go of %s: %w", d.link.Reference, err)
+	}
+	d.link = nil
+	return verdict{}, len(c.Links) > 0, nil
+}
+
 // isBeside says whether a step goes to an incident beside the event's own.
 func isBeside(step string) bool { return strings.HasPrefix(step, "beside.") }
 

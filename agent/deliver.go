@@ -375,10 +375,7 @@ func (d *delivery) lookFirst(ctx context.Context, ledger []store.Step) (v verdic
 		if d.a.cfg.Load().DryRun {
 			return verdict{}, false, nil
 		}
-		if _, err := d.a.st.Commit(ctx, store.Commit{Why: "reopen", Drop: d.link}); err != nil {
-			return verdict{}, true, fmt.Errorf("let go of %s: %w", d.link.Reference, err)
-		}
-		d.link = nil
+		return d.dropLink(ctx)
 	}
 	return verdict{}, false, nil
 }

@@ -363,3 +363,31 @@ func TestWhoResolvesTheAlertOfAReopenThatGoesOnIsTold(t *testing.T) {
 	w.settle()
 	w.wantTypes(w.rows(), mapping.ChangeAlertResolved, mapping.ChangeLinked)
 }
+
+// People end the incident that is kept in step, and not the second one that an alert route made: a reopen goes on in that,
+// and the resolve ends it.
+func TestAReopenGoesOnInTheIncidentBeside(t *testing.T) {
+	t.Parallel()
+	w := newRunning(t, worldOptions{config: alerting})
+	w.says(created(m{"ai_summary": "The index is cold."}))
+	first := w.sim.Snapshot().Alerts[0].ID
+	for range 2 {
+		ref := must(w.sim.As(lisa).Declare(simulator.NewIncident{Name: "From the alert"}))(w)
+		w.ok(w.sim.As(lisa).AttachAlert(ref, first))
+	}
+	eventually(w, "the ties beside", func() bool { return len(must(w.a.st.LinksBeside(w.ctx, "TIG-1"))(w)) == 2 })
+	w.ok(w.sim.As(lisa).Close("INC-1", "It is not."))
+	w.swept()
+	w.says(event(mapping.IncidentReopened))
+	is(t, "incidents", len(w.sim.Snapshot().Incidents), 3)
+	is(t, "in step", must(w.a.st.Link(w.ctx, "TIG-1"))(w).Reference, "INC-2")
+	is(t, "beside", len(must(w.a.st.LinksBeside(w.ctx, "TIG-1"))(w)), 1)
+	holds(t, "summary", w.inc("INC-2").Summary, "The index is cold.")
+	w.says(event(mapping.IncidentResolved))
+	is(t, "of INC-2", w.inc("INC-2").Status.Category, "learning")
+	is(t, "of INC-3", w.inc("INC-3").Status.Category, "learning")
+	is(t, "alerts", alertStates(w), "resolved resolved")
+	w.settle()
+	w.swept()
+	w.wantTypes(w.rows(), mapping.ChangeLinked, mapping.ChangeLinked, mapping.ChangeLinked, mapping.ChangeResolved)
+}
