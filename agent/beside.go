@@ -142,22 +142,36 @@ func (d *delivery) dropLink(ctx context.Context) (v verdict, wait bool, err erro
 	if err != nil {
 		return verdict{}, true, fmt.Errorf("read the links beside: %w", err)
 	}
+	var gone []string
 	for _, l := range links {
 		unlock, ok := d.a.locks.tryLock(l.IncidentID)
 		if !ok {
 			return d.waitFor(ctx, "waiting for another hand on "+l.Reference)
 		}
 		defer unlock()
+		_, r, err := d.a.look(ctx, l.IncidentID, lookOptions{Source: "delivery", Urgent: d.urgent})
+		switch {
+		case err != nil:
+			return verdict{}, true, fmt.Errorf("look at %s: %w", l.Reference, err)
+		case r.Class == incidentio.Refused:
+			gone = append(gone, l.IncidentID)
+		case r.Class != incidentio.Done:
+			v, err := d.unanswered(ctx, "look at "+l.Reference, r)
+			return v, true, err
+		}
 	}
 	if links, err = d.a.st.LinksBeside(ctx, d.ev.IncidentKey); err != nil {
 		return verdict{}, true, fmt.Errorf("read the links beside: %w", err)
 	}
 	c := store.Commit{Why: "reopen", Drop: d.link}
 	for _, l := range links {
-		if reopenable(l.Category) {
-			l.Beside = len(c.Links) > 0
-			c.Links = append(c.Links, l)
+		switch {
+		case !reopenable(l.Category) || slices.Contains(gone, l.IncidentID):
+			continue
+		case len(c.Links) == 0:
+			l.Beside, l.Generation, l.AlertID = false, d.state.Generation, ""
 		}
+		c.Links = append(c.Links, l)
 	}
 	if _, err := d.a.st.Commit(ctx, c); err != nil {
 		return verdict{}, true, fmt.Errorf("let go of %s: %w", d.link.Reference, err)

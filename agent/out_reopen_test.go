@@ -378,9 +378,12 @@ func TestAReopenGoesOnInTheIncidentBeside(t *testing.T) {
 	eventually(w, "the ties beside", func() bool { return len(must(w.a.st.LinksBeside(w.ctx, "TIG-1"))(w)) == 2 })
 	w.ok(w.sim.As(lisa).Close("INC-1", "It is not."))
 	w.swept()
-	w.says(event(mapping.IncidentReopened))
+	e := event(mapping.IncidentReopened)
+	w.says(e)
 	is(t, "incidents", len(w.sim.Snapshot().Incidents), 3)
-	is(t, "in step", must(w.a.st.Link(w.ctx, "TIG-1"))(w).Reference, "INC-2")
+	link := must(w.a.st.Link(w.ctx, "TIG-1"))(w)
+	is(t, "in step", link.Reference, "INC-2")
+	is(t, "generation", link.Generation, e["id"].(string))
 	is(t, "beside", len(must(w.a.st.LinksBeside(w.ctx, "TIG-1"))(w)), 1)
 	holds(t, "summary", w.inc("INC-2").Summary, "The index is cold.")
 	w.says(event(mapping.IncidentResolved))
@@ -390,4 +393,21 @@ func TestAReopenGoesOnInTheIncidentBeside(t *testing.T) {
 	w.settle()
 	w.swept()
 	w.wantTypes(w.rows(), mapping.ChangeLinked, mapping.ChangeLinked, mapping.ChangeLinked, mapping.ChangeResolved)
+}
+
+// Where they ended that as well, though nobody has told the agent, it goes on in a new one.
+func TestAReopenGoesOnInNoIncidentBesideThatIsOver(t *testing.T) {
+	t.Parallel()
+	w := newRunning(t, worldOptions{config: alerting})
+	w.says(created(nil))
+	ref := must(w.sim.As(lisa).Declare(simulator.NewIncident{Name: "From the alert"}))(w)
+	w.ok(w.sim.As(lisa).AttachAlert(ref, w.sim.Snapshot().Alerts[0].ID))
+	eventually(w, "the tie beside", func() bool { return len(must(w.a.st.LinksBeside(w.ctx, "TIG-1"))(w)) == 1 })
+	w.settle()
+	w.sim.SetWebhook("")
+	w.ok(w.sim.As(lisa).Close("INC-1", "It is not."))
+	w.ok(w.sim.As(lisa).Close(ref, "Nor this."))
+	w.says(event(mapping.IncidentReopened))
+	is(t, "in step", must(w.a.st.Link(w.ctx, "TIG-1"))(w).Reference, "INC-3")
+	is(t, "beside", len(must(w.a.st.LinksBeside(w.ctx, "TIG-1"))(w)), 0)
 }
