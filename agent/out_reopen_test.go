@@ -385,6 +385,7 @@ func TestAReopenGoesOnInTheIncidentBeside(t *testing.T) {
 	is(t, "in step", link.Reference, "INC-2")
 	is(t, "generation", link.Generation, e["id"].(string))
 	is(t, "beside", len(must(w.a.st.LinksBeside(w.ctx, "TIG-1"))(w)), 1)
+	is(t, "let go of", len(must(w.a.st.FormerLinks(w.ctx, "TIG-1"))(w)), 1)
 	holds(t, "summary", w.inc("INC-2").Summary, "The index is cold.")
 	w.says(event(mapping.IncidentResolved))
 	is(t, "of INC-2", w.inc("INC-2").Status.Category, "learning")

@@ -20,7 +20,7 @@ type Commit struct {
 	Merged   []int64        // pending events whose effect now is in Incident
 	Incident *IncidentState // what TigerOps has told so far
 	Links    []Link         // inserted or replaced
-	Drop     *Link          // the tie ends (reopen) and moves to the former links, with those beside it
+	Drop     *Link          // the tie ends (reopen) and moves to the former links, with those beside it that are not in Links
 	Unpark   string         // TigerOps id whose set-aside events are due again
 	Inbox    []InboxRow     // changes for TigerOps; a key that is there already is passed over
 	Webhooks []WebhookEnd
@@ -280,6 +280,12 @@ func (t *tx) ties(c *Commit) error {
 			l.TigerOpsID, l.IncidentID, l.Reference, l.Permalink, l.Origin, l.AlertID, l.Generation, object(l.Agreed), object(l.Pushed),
 			l.Status, l.Category, l.Severity, l.TigerOpsStatus, l.TigerOpsSeverity, created, t.now, l.Closed, l.Beside); err != nil {
 			return fmt.Errorf("tying %s to %s: %w", l.TigerOpsID, l.IncidentID, err)
+		}
+	}
+	if d := c.Drop; d != nil && len(c.Links) > 0 { // those beside it that stay tied
+		if _, err := t.exec(`DELETE FROM former_link WHERE tigerops_incident_id = ?1
+			AND incident_id IN (SELECT incident_id FROM link WHERE tigerops_incident_id = ?1)`, d.TigerOpsID); err != nil {
+			return fmt.Errorf("keeping what is beside the tie of %s: %w", d.TigerOpsID, err)
 		}
 	}
 	if a := c.Alert; a != nil {
