@@ -196,10 +196,16 @@ func (m *model) statusTold(t tie, i simulator.IncidentView) {
 	told := m.told(t, func(c change) bool {
 		return strings.HasPrefix(c.Type, "incident.") && c.Type != "incident.linked" && c.After["incident_io_status"] != nil
 	})
-	known, since := "", time.Time{} // what the agent set last is what TigerOps knows without being told
+	// What the agent set last is what TigerOps knows without being told, and before that what it was tied to.
+	known, since := "", time.Time{}
+	for _, r := range m.rowsOf[t.TigerOps] {
+		if r.Type == "incident.linked" && r.Incident.ID == t.Incident {
+			known = r.after("incident_io_status")
+		}
+	}
 	was := ""
 	for _, u := range i.Updates {
-		if u.NewStatus.Name != was && u.Updater.User == nil {
+		if u.NewStatus.Name != was && u.Updater.User == nil && (known == "" || u.CreatedAt.After(t.Created)) {
 			known, since = u.NewStatus.Name, u.CreatedAt
 		}
 		was = u.NewStatus.Name
