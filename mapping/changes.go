@@ -138,9 +138,9 @@ func changeKey(tigeropsID, incidentID, kind string, parts ...string) string {
 }
 
 // old says whether what is seen for the first time was there before the tie, so that nobody waits to be told of it. at is
-// when it came, zero where that is not known.
+// when it came, zero where that is not known. The time of the tie is known to the millisecond.
 func (w *comparison) old(at time.Time) bool {
-	return w.Look.First && w.Tie.Origin != OriginDeclared && (at.IsZero() || w.Look.TiedAt.IsZero() || !at.After(w.Look.TiedAt))
+	return w.Look.First && w.Tie.Origin != OriginDeclared && (at.IsZero() || w.Look.TiedAt.IsZero() || !at.Truncate(time.Millisecond).After(w.Look.TiedAt))
 }
 
 // ownText says whether a text stands in for a step in doubt, or holds the mark of one.
