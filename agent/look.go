@@ -165,10 +165,10 @@ func (a *Agent) lookAt(ctx context.Context, incidentID string, o lookOptions) (s
 		}
 		next.Seen[seenMark] = "1"
 		switch {
-		case !over(l.Remote.Status.Category):
-			delete(next.Seen, overMark)
-		case whole:
+		case over(l.Remote.Status.Category) && whole:
 			next.Seen[overMark] = "1"
+		case !over(l.Remote.Status.Category), !l.Remote.UpdatedAt.Equal(tie.Agreed.RemoteUpdatedAt):
+			delete(next.Seen, overMark)
 		}
 		if len(changes) == 0 && !l.Remote.UpdatedAt.Equal(tie.Agreed.RemoteUpdatedAt) {
 			a.m.echoes.Inc()

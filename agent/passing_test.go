@@ -73,6 +73,23 @@ func TestWhatWasForbiddenWhileAnIncidentWasClosedIsToldWithALaterSweep(t *testin
 	eventually(t, "and is the last", func() bool { return must(w.a.st.Link(w.ctx, "TIG-1"))(w).Closed })
 }
 
+// The same of what moved it after all of it was seen.
+func TestWhatWasForbiddenWhileAClosedIncidentMovedIsToldWithALaterSweep(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{config: func(c *Config) { c.ReconcileInterval = 200 * time.Millisecond }})
+	ref, _ := w.tie("TIG-1")
+	w.ok(w.sim.As(lisa).Close(ref, "Done."))
+	w.pull()
+	w.wantTypes(w.rows(), "incident.resolved")
+	w.ok(w.sim.As(lisa).Reopen(ref, "Not yet."))
+	w.ok(w.sim.As(lisa).Close(ref, "Now it is."))
+	must(w.sim.Break(simulator.Fault{Path: "/v2/incident_updates", Kind: simulator.RefuseRole, Times: 1}))(w)
+	w.pull()
+	w.wantTypes(w.rows())
+	eventually(t, "a later sweep tells what was said", func() bool { w.sweep(); return len(w.rows()) == 2 })
+	eventually(t, "and is the last", func() bool { return must(w.a.st.Link(w.ctx, "TIG-1"))(w).Closed })
+}
+
 func TestWhatPeopleAddBeforeAReopenIsTold(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{})
