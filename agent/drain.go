@@ -100,6 +100,7 @@ func (d *drainer) run(ctx context.Context) error {
 
 	// First what tells of changes, then the look: an event that comes in between is told twice, not never.
 	own, arrived := d.a.st.Changed(store.TopicOutbox), d.a.st.Changed(store.TopicNew)
+	d.a.st.Behind(d.behind)
 	version, err := d.a.st.DataVersion(ctx)
 	if err != nil {
 		return err
@@ -129,11 +130,6 @@ func (d *drainer) run(ctx context.Context) error {
 			return nil
 		case <-arrived:
 			arrived = d.a.st.Changed(store.TopicNew)
-			more, err := d.welcome(ctx, &cursor)
-			if err != nil && ctx.Err() == nil {
-				d.a.failing("read the outbox", err)
-			}
-			look = look || more
 		case <-own:
 			own = d.a.st.Changed(store.TopicOutbox)
 			look = true
@@ -144,6 +140,12 @@ func (d *drainer) run(ctx context.Context) error {
 		case <-timer.C:
 		}
 		timer.Stop()
+		// At every turn, since nobody wakes this loop for an event that stands behind another.
+		more, err := d.welcome(ctx, &cursor)
+		if err != nil && ctx.Err() == nil {
+			d.a.failing("read the outbox", err)
+		}
+		look = look || more
 		if time.Since(asked) >= pollStranger {
 			asked = time.Now()
 			v, err := d.a.st.DataVersion(ctx)
@@ -176,17 +178,35 @@ func (d *drainer) welcome(ctx context.Context, cursor *store.Cursor) (look bool,
 // touch reads a lane's head if it may be another than the one known: a lane that only grew behind its head has the same,
 // and a busy one is read when its worker ends.
 func (d *drainer) touch(ctx context.Context, key string, grew bool) error {
+	if grew {
+		if d.behind(key) {
+			return nil
+		}
+		return d.reload(ctx, key)
+	}
 	d.mu.Lock()
 	l := d.lanes[key]
 	busy := l != nil && l.busy
 	if busy {
-		l.stale, l.tended = true, l.tended || !grew
+		l.stale, l.tended = true, true
 	}
 	d.mu.Unlock()
-	if busy || grew && l != nil {
+	if busy {
 		return nil
 	}
 	return d.reload(ctx, key)
+}
+
+// behind says whether a lane that has got an event has a head already, which is the head still. The store asks it too, from
+// the goroutine of whoever has put the event in.
+func (d *drainer) behind(key string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	l := d.lanes[key]
+	if l != nil && l.busy {
+		l.stale = true
+	}
+	return l != nil
 }
 
 // refresh reads the heads of the lanes that were touched since the cursor.
@@ -216,13 +236,19 @@ func (d *drainer) refresh(ctx context.Context, cursor store.Cursor) (store.Curso
 // reload reads one lane's head from the table. Only run does, so that no older reading overtakes a newer one; a worker reads
 // the head of its own lane.
 func (d *drainer) reload(ctx context.Context, key string) error {
-	h, ok, err := d.a.st.Head(ctx, key)
-	if err != nil {
-		return err
+	// Where the lane has ended it is read once more: what came before that was known was taken to stand behind its head.
+	for range 2 {
+		h, ok, err := d.a.st.Head(ctx, key)
+		if err != nil {
+			return err
+		}
+		d.mu.Lock()
+		d.setHeadLocked(key, h, ok)
+		d.mu.Unlock()
+		if ok {
+			break
+		}
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.setHeadLocked(key, h, ok)
 	return nil
 }
 

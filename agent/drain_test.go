@@ -35,6 +35,18 @@ func TestStrangersAndOwnEventsKeepTheirOrder(t *testing.T) {
 	is(t, "sent", len(l.heard), 60)
 }
 
+// TestTheDrainerSleepsForWhatStandsBehindAHead asks it as the store does.
+func TestTheDrainerSleepsForWhatStandsBehindAHead(t *testing.T) {
+	t.Parallel()
+	d := newDrainer(newWorld(t, quick(worldOptions{})).a)
+	waiting, busy := &lane{index: -1}, &lane{index: -1, busy: true}
+	d.lanes["waiting"], d.lanes["busy"] = waiting, busy
+	is(t, "behind a head that waits", d.behind("waiting"), true)
+	is(t, "behind one that a worker has", d.behind("busy"), true)
+	is(t, "that worker reads on", busy.stale, true)
+	is(t, "in a lane that is not known", d.behind("new"), false)
+}
+
 // TestManyEventsInOneRequestAreTakenUp hands in more events at once than the store keeps to tell the drainer of.
 func TestManyEventsInOneRequestAreTakenUp(t *testing.T) {
 	t.Parallel()

@@ -259,6 +259,38 @@ func TestChangedWakesWhoeverWaits(t *testing.T) {
 	eventually(t, func() bool { return closed(hooks) })
 }
 
+func TestNobodyIsWokenForWhatStandsBehind(t *testing.T) {
+	t.Parallel()
+	s, _ := fresh(t)
+	s.Behind(func(lane string) bool { return lane == "TIG-1" })
+	arrived := 0
+	woken := func(lanes ...string) bool {
+		events, anything := s.Changed(store.TopicNew), s.Changed()
+		var payloads [][]byte
+		for i, lane := range lanes {
+			payloads = append(payloads, event(fmt.Sprint(lanes, i), lane))
+		}
+		insert(t, s, payloads...)
+		<-anything
+		arrived += len(s.Arrived()) // which waits until everybody has been told
+		select {
+		case <-events:
+			return true
+		default:
+			return false
+		}
+	}
+	for _, c := range []struct {
+		lanes []string
+		want  bool
+	}{{[]string{"TIG-1"}, false}, {[]string{"TIG-2"}, true}, {[]string{"TIG-1", "TIG-1"}, false}, {[]string{"TIG-1", "TIG-2"}, true}} {
+		if got := woken(c.lanes...); got != c.want {
+			t.Errorf("events of %v: woken %v", c.lanes, got)
+		}
+	}
+	equal(t, "arrived all the same", arrived, 6)
+}
+
 // What came while the clock was ahead does not wait until that time has come.
 func TestWhatIsLongIsNotReadAhead(t *testing.T) {
 	t.Parallel()
