@@ -152,11 +152,22 @@ func (c *conn) row(query string, args []any, dest ...any) (found bool, err error
 	if err != nil {
 		return false, err
 	}
-	err = s.QueryRowContext(context.Background(), args...).Scan(dest...)
-	if errors.Is(err, sql.ErrNoRows) {
-		return false, nil
+	rows, err := s.QueryContext(context.Background(), args...)
+	if err != nil {
+		return false, err
 	}
-	return err == nil, err
+	defer rows.Close()
+	if rows.Next() {
+		if err := rows.Scan(dest...); err != nil {
+			return false, err
+		}
+		found = true
+		rows.Next() // a statement that is a transaction of its own commits when it is asked for more than its last row
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return false, err
+	}
+	return found, nil
 }
 
 // ids gathers a column of row ids.
@@ -186,6 +197,7 @@ type tx struct {
 	*conn
 	now    string // the transaction's time, in the database's form
 	topics topics // what the member changed
+	bare   bool   // each statement is a transaction of its own
 
 	arrived []Arrival
 }

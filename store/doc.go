@@ -5,7 +5,7 @@
 // What it promises:
 //
 //   - What a method has answered for is on disk: the file is in WAL mode with synchronous=FULL, and nobody is told of
-//     success before the COMMIT that carries his rows has returned.
+//     success before the commit that carries his rows has returned.
 //   - Writers that wait at the same moment share one commit; a writer's own mistake (a constraint) is his alone, and
 //     any other failure acknowledges nobody.
 //   - A transition names the state that it leaves; when the row is no longer there the answer is ErrStale and nothing

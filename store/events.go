@@ -57,6 +57,9 @@ func (t *tx) insertEvent(payload string) (in Inserted, err error) {
 		return in, nil
 	}
 	in.Duplicate = true
+	if t.bare && !seen {
+		return in, errTransaction // else the row could go before it is read
+	}
 	if seen {
 		in.ID = 0 // the trigger has taken the row away again
 		return in, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime"
@@ -37,7 +38,7 @@ type job struct {
 	ctx   context.Context
 	size  int
 	alone bool            // runs between transactions, not in one
-	whole bool            // changes something by one statement only, of which nothing stays if it fails: needs no savepoint
+	whole bool            // changes something by one statement only, of which nothing stays if it fails: needs no savepoint, and alone no BEGIN
 	run   func(*tx) error // may run twice; what it hands out must be set anew each time
 	err   error
 	done  chan struct{}
@@ -325,6 +326,16 @@ func finish(batch []*job, err error) {
 // member runs again alone, so that one bad member costs the others nothing but time.
 func (w *writer) commit(batch []*job) {
 	w.batches++
+	if len(batch) == 1 && batch[0].whole {
+		if err := w.bare(batch[0]); !errors.Is(err, errTransaction) {
+			if err != nil {
+				finish(batch, err)
+			} else {
+				w.tell(batch)
+			}
+			return
+		}
+	}
 	if err := w.begin(); err != nil {
 		finish(batch, fmt.Errorf("beginning the transaction: %w", err))
 		return
@@ -347,7 +358,11 @@ func (w *writer) commit(batch []*job) {
 		return
 	}
 	w.putBack(batch[ran:])
-	batch = batch[:ran]
+	w.tell(batch[:ran])
+}
+
+// tell answers those whose transaction is on disk, and then tells whoever follows what they changed.
+func (w *writer) tell(batch []*job) {
 	var changed topics
 	var arrived []Arrival
 	for _, j := range batch {
@@ -363,6 +378,30 @@ func (w *writer) commit(batch []*job) {
 		close(j.done)
 	}
 	w.notify(changed, arrived)
+}
+
+// errTransaction asks for a transaction: the job has found that its one statement is not enough.
+var errTransaction = errors.New("a transaction is needed")
+
+// bare runs a job without BEGIN and COMMIT, since its one statement is a transaction by itself. That spares a lone caller
+// two statements, and SQLite the copy of each page that it takes to undo one statement of several.
+func (w *writer) bare(j *job) error {
+	if j.err = j.ctx.Err(); j.err != nil {
+		return j.err
+	}
+	began := w.clock.now()
+	w.since.Store(time.Now().UnixNano())
+	defer w.since.Store(0)
+	defer w.held(began)
+	if err := w.lookForStrangers(began); err != nil {
+		return err
+	}
+	j.tx = tx{conn: w.c, now: formatTime(time.Now()), bare: true}
+	err := j.run(&j.tx)
+	if err != nil && !own(err) && !errors.Is(err, errTransaction) && code(err)&0xff != sqlite3.SQLITE_BUSY {
+		w.rollback() // SQLite has done so; what else is wrong with the connection is not known
+	}
+	return err
 }
 
 // begin takes the write lock at once: a transaction that reads first and then writes fails whatever busy_timeout says.

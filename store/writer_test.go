@@ -56,6 +56,24 @@ func ids(t testing.TB, s *store.Store) (found []string) {
 	return found
 }
 
+// TestALoneEventIsATransactionOfItsOwn counts the statements that a lone event costs; a repeat, which has to read what is
+// there, costs a transaction.
+func TestALoneEventIsATransactionOfItsOwn(t *testing.T) {
+	t.Parallel()
+	f := newFaults(t)
+	s := open(t, ready(t).WithDriver(f.name))
+	first := insert(t, s, event("a", "TIG-1"))[0]
+	equal(t, "transactions for an event", f.count("BEGIN IMMEDIATE")+f.count("COMMIT"), 0)
+	again := must[[]store.Inserted](t)(s.InsertEvents(ctx, [][]byte{event("a", "TIG-1")}))
+	equal(t, "a repeat", again[0], store.Inserted{ID: first, EventID: "a", Duplicate: true})
+	equal(t, "transactions for a repeat", f.count("BEGIN IMMEDIATE"), 1)
+	if _, err := s.InsertEvents(ctx, [][]byte{[]byte(`{"type":"x"}`)}); err == nil {
+		t.Error("an event without an id was taken")
+	}
+	equal(t, "rollbacks", f.count("ROLLBACK"), 0)
+	equal(t, "the next id", insert(t, s, event("b", "TIG-1"))[0], first+1)
+}
+
 func TestWritersThatWaitTogetherShareACommit(t *testing.T) {
 	t.Parallel()
 	f := newFaults(t)
