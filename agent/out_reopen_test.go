@@ -412,3 +412,19 @@ func TestAReopenGoesOnInNoIncidentBesideThatIsOver(t *testing.T) {
 	is(t, "in step", must(w.a.st.Link(w.ctx, "TIG-1"))(w).Reference, "INC-3")
 	is(t, "beside", len(must(w.a.st.LinksBeside(w.ctx, "TIG-1"))(w)), 0)
 }
+
+// The description of a reopen's alert says so above TigerOps' section, which an alert route makes the incident's summary of.
+func TestWhatARouteMadeOfAReopenTellsTheStoryOnce(t *testing.T) {
+	t.Parallel()
+	w := newRunning(t, worldOptions{sim: func(o *simulator.Options) { o.AlertRoute = &simulator.AlertRoute{} }, config: alertsOnly})
+	w.says(created(m{"ai_summary": "It is the disk."}))
+	w.ok(w.sim.As(lisa).Close("INC-1", "It is not."))
+	w.swept()
+	w.says(event(mapping.IncidentReopened, byAda))
+	summary := func() string { return w.inc("INC-2").Summary }
+	holds(t, "summary", summary(), "Reopened by Ada")
+	is(t, "times told", strings.Count(summary(), "It is the disk."), 1)
+	w.says(updated(m{"ai_summary": "It is the index."}))
+	holds(t, "summary", summary(), "Reopened by Ada", "It is the index.")
+	is(t, "what was told before", strings.Count(summary(), "It is the disk."), 0)
+}

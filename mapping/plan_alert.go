@@ -135,12 +135,16 @@ func (p *planner) alertText() string {
 	if s := p.in.Event.Step; s != nil && (p.in.Event.Type == AnomalyDetected || p.in.Event.Type == SLOBreached) {
 		head = paragraphs(cut(prose(s.Detail), maxDetail), head)
 	}
-	// Plain, unlike a summary's last line: an incident that a route makes of the alert was not declared by an agent.
-	mark := "TigerOps event " + Reference(p.in.Event.ID)
-	if p.st.Incident.ID != "" {
-		mark = incidentMark(p.st.Incident.ID)
+	if p.st.Incident.ID == "" {
+		return paragraphs(head, story(p.st), "TigerOps event "+Reference(p.in.Event.ID))
 	}
-	return paragraphs(head, story(p.st), mark)
+	// Plain, unlike a summary's last line: an incident that a route makes of the alert was not declared by an agent. It is
+	// TigerOps' section of that incident's summary.
+	section := paragraphs(story(p.st), incidentMark(p.st.Incident.ID))
+	if head == "" {
+		return section
+	}
+	return head + rule + section
 }
 
 // stepTitle is the title of the event's step, if it has one.
