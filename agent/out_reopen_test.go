@@ -428,3 +428,22 @@ func TestWhatARouteMadeOfAReopenTellsTheStoryOnce(t *testing.T) {
 	holds(t, "summary", summary(), "Reopened by Ada", "It is the index.")
 	is(t, "what was told before", strings.Count(summary(), "It is the disk."), 0)
 }
+
+// Nobody waits for the alert of an earlier life: that it can't be resolved holds up no reopen.
+func TestAReopenGoesOnWhereTheOldAlertIsNotResolved(t *testing.T) {
+	t.Parallel()
+	w := newRunning(t, worldOptions{sim: func(o *simulator.Options) { o.AlertRoute = &simulator.AlertRoute{} }, config: alertsOnly})
+	w.says(created(nil))
+	w.ok(w.sim.As(lisa).Close("INC-1", "It is not."))
+	w.swept()
+	must(w.sim.Break(simulator.Fault{Kind: simulator.StatusCode, Status: 422, Path: "/v2/alert_events/**", Skip: 1}))(w)
+	e := event(mapping.IncidentReopened)
+	w.post(e)
+	holds(t, "reason", w.ends(e, store.Done).Reason, "alert not sent")
+	is(t, "in step", must(w.a.st.Link(w.ctx, "TIG-1"))(w).Reference, "INC-2")
+	w.sim.Mend()
+	w.says(event(mapping.IncidentResolved)) // tries again
+	for _, a := range w.sim.Snapshot().Alerts {
+		is(t, "alert "+a.DeduplicationKey, a.Status, "resolved")
+	}
+}

@@ -20,7 +20,8 @@ func (d *delivery) refused(ctx context.Context, req mapping.Request, r incidenti
 	if wait || err != nil {
 		return v, true, err
 	}
-	if req.Call == mapping.AlertEvent && a.cfg.Load().Rules.AutoDeclare && d.ev.IncidentKey != "" {
+	former := strings.HasPrefix(req.Name, "alert.resolve.") // an earlier life's, which nothing waits for
+	if req.Call == mapping.AlertEvent && (former || a.cfg.Load().Rules.AutoDeclare) && d.ev.IncidentKey != "" {
 		return d.leaveOut(ctx, req, r, "alert not sent: "+r.Error())
 	}
 	if r.Status == http.StatusNotFound && r.Field == "" {
