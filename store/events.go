@@ -57,15 +57,15 @@ func (t *tx) insertEvent(payload string) (in Inserted, err error) {
 		return in, nil
 	}
 	in.Duplicate = true
-	if t.bare && !seen {
-		return in, errTransaction // else the row could go before it is read
-	}
 	if seen {
 		in.ID = 0 // the trigger has taken the row away again
 		return in, nil
 	}
 	found, err = t.row(`SELECT id, event_id FROM outbox WHERE event_id = `+eventID, []any{payload}, &in.ID, &in.EventID)
 	if err == nil && !found {
+		if t.bare {
+			return in, errTransaction // the row went before it was read
+		}
 		err = fmt.Errorf("the outbox passed over an event and does not hold it")
 	}
 	return in, err

@@ -33,6 +33,23 @@ var operations = []operation{
 		did: "SELECT count(*) FROM outbox", whole: "2",
 	},
 	{
+		name: "InsertEvents of one",
+		run:  func(s *store.Store) error { _, err := s.InsertEvents(ctx, [][]byte{event("a", "TIG-1")}); return err },
+		did:  "SELECT count(*) FROM outbox", whole: "1",
+	},
+	{
+		name:  "InsertEvents of a repeat",
+		setup: func(t testing.TB, s *store.Store) { insert(t, s, event("a", "TIG-1")) },
+		run: func(s *store.Store) error {
+			in, err := s.InsertEvents(ctx, [][]byte{event("a", "TIG-1")})
+			if want := (store.Inserted{ID: 1, EventID: "a", Duplicate: true}); err == nil && in[0] != want {
+				return fmt.Errorf("wrong answer %+v", in)
+			}
+			return err
+		},
+		did: "SELECT count(*) FROM outbox", whole: "1",
+	},
+	{
 		name: "InsertWebhook",
 		run:  func(s *store.Store) error { _, err := s.InsertWebhook(ctx, "msg_1", []byte(`{}`)); return err },
 		did:  "SELECT count(*) FROM webhook", whole: "1",
