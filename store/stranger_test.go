@@ -131,6 +131,28 @@ func TestTheLockIsLeftFreeOnlyWhileAStrangerWrites(t *testing.T) {
 	pauses("pauses once he has gone")
 }
 
+// To wait for the stranger's lock is not to hold it: a lone event begins a transaction then, which tells the one from the other.
+func TestTheWaitForAStrangersLockIsNoHold(t *testing.T) {
+	t.Parallel()
+	s, f, _, h, come := beside(t)
+	const wait, held = 15 * time.Millisecond, 2 * time.Millisecond
+	locked := false
+	f.onCall(func(what string, _ int) {
+		takes := what == "BEGIN IMMEDIATE" || strings.HasPrefix(what, inserting)
+		if takes && !locked {
+			h.move(wait)
+		}
+		if strings.HasPrefix(what, inserting) {
+			h.move(held)
+		}
+		locked = takes || locked && what != "COMMIT"
+	})
+	come()
+	insert(t, s, event("a", "TIG-1"))
+	insert(t, s, event("b", "TIG-1"))
+	equal(t, "pauses", h.pauses(), fmt.Sprint([]time.Duration{store.PauseAfter(held)}))
+}
+
 func TestBatchesAreShortWhileAStrangerWrites(t *testing.T) {
 	t.Parallel()
 	s, f, db, h, come := beside(t)

@@ -380,7 +380,7 @@ func (w *writer) tell(batch []*job) {
 	w.notify(changed, arrived)
 }
 
-// errTransaction asks for a transaction: the job has found that its one statement is not enough.
+// errTransaction asks for a transaction, where one statement by itself will not do.
 var errTransaction = errors.New("a transaction is needed")
 
 // bare runs a job without BEGIN and COMMIT, since its one statement is a transaction by itself. That spares a lone caller
@@ -389,15 +389,17 @@ func (w *writer) bare(j *job) error {
 	if j.err = j.ctx.Err(); j.err != nil {
 		return j.err
 	}
-	began := w.clock.now()
 	w.since.Store(time.Now().UnixNano())
 	defer w.since.Store(0)
-	defer w.held(began)
-	if err := w.lookForStrangers(began); err != nil {
-		return err
+	now := w.clock.now()
+	err := w.lookForStrangers(now)
+	if err == nil {
+		if now.Before(w.strangerTill) {
+			return errTransaction // BEGIN tells the wait for a stranger's lock from the time that it is held
+		}
+		j.tx = tx{conn: w.c, now: formatTime(time.Now()), bare: true}
+		err = j.run(&j.tx)
 	}
-	j.tx = tx{conn: w.c, now: formatTime(time.Now()), bare: true}
-	err := j.run(&j.tx)
 	if err != nil && !own(err) && !errors.Is(err, errTransaction) && code(err)&0xff != sqlite3.SQLITE_BUSY {
 		w.rollback() // SQLite has done so; what else is wrong with the connection is not known
 	}
