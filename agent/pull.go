@@ -17,7 +17,7 @@ import (
 const (
 	// pullBatch is how many waiting webhooks are looked through at a time.
 	pullBatch = 1000
-	// pullBatchMost bounds the batch when webhooks that wait for something fill it.
+	// pullBatchMost bounds the batch when webhooks that wait for something fill it, and those remembered behind it.
 	pullBatchMost = 64 * pullBatch
 	// pullRead is how many webhooks are read at a time, with bodies of up to 1 MiB.
 	pullRead = 100
@@ -157,7 +157,9 @@ func (a *Agent) dueWebhooks(ctx context.Context) (due []*batch, full bool, err e
 func (a *Agent) waitingHooks(ctx context.Context, limit int) ([]*hook, error) {
 	// Before the list is: what is not in it then has ended, or stands behind its last.
 	for _, h := range a.in.hooksCame() {
-		a.in.hooks[h.Seq] = h
+		if len(a.in.hooks) < pullBatchMost {
+			a.in.hooks[h.Seq] = h
+		}
 	}
 	seqs, err := a.st.WaitingWebhooks(ctx, limit)
 	if err != nil {

@@ -512,6 +512,24 @@ func TestWebhookThatCameThroughTheDoorIsNotRead(t *testing.T) {
 	}
 }
 
+// Those that came through the door behind a list that was cut off are remembered until it is their turn, but not in any number.
+func TestWebhooksThatCameBehindTheListFillNoMemory(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{})
+	must(w.a.st.InsertWebhook(w.ctx, "first", []byte(`{}`)))(w)
+	seq := int64(1)
+	for range pullBatchMost/pullCame + 3 {
+		for range pullCame {
+			seq++
+			w.a.in.hookCame(&hook{Webhook: store.Webhook{Seq: seq}})
+		}
+		must(w.a.waitingHooks(w.ctx, 1))(w)
+	}
+	if got := len(w.a.in.hooks); got > pullBatchMost+1 {
+		t.Errorf("remembered: got %d, want at most %d and the one of the list", got, pullBatchMost)
+	}
+}
+
 func TestAStuckIncidentHoldsUpNoOther(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{})
