@@ -193,6 +193,24 @@ func TestTheMiddleOfThreeWritersIsCancelled(t *testing.T) {
 	}
 }
 
+// Once a lone event's statement runs, its caller's patience counts no more: what is on disk is told as that.
+func TestALoneWriterIsCancelledWhileItWrites(t *testing.T) {
+	t.Parallel()
+	for _, when := range []string{"INSERT INTO outbox", "next of INSERT INTO outbox"} {
+		f := newFaults(t)
+		s := open(t, ready(t).WithDriver(f.name))
+		cancelled, cancel := context.WithCancel(ctx)
+		f.onCall(func(what string, _ int) {
+			if strings.HasPrefix(what, when) {
+				cancel()
+			}
+		})
+		_, err := s.InsertEvents(cancelled, [][]byte{event("a", "TIG-1")})
+		equal(t, when, fmt.Sprint(ids(t, s), err, cancelled.Err()), "[a] <nil> context canceled")
+		equal(t, "transactions", f.count("BEGIN IMMEDIATE"), 0)
+	}
+}
+
 func TestALostTransactionAcknowledgesNobodyAndEachRunsAgainAlone(t *testing.T) {
 	t.Parallel()
 	// The statement that fails once, in the shared transaction of three.
