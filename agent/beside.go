@@ -87,16 +87,25 @@ func (a *Agent) tellBeside(ctx context.Context, kept, beside mapping.Tie, remote
 }
 
 // ofBeside are the changes of an incident beside the one that is kept in step that TigerOps hears of: what people do and
-// say there. Its status, severity and roles are not those of the TigerOps incident.
-func ofBeside(changes []mapping.Change) []mapping.Change {
-	return slices.DeleteFunc(changes, func(c mapping.Change) bool {
+// say there. Its status, severity and roles are not those of the TigerOps incident; what was said with them is a message.
+func ofBeside(changes []mapping.Change) (told []mapping.Change) {
+	for _, c := range changes {
 		switch c.Type {
+		case mapping.ChangeAcknowledged:
+			if c.After["status"] == nil { // an escalation's
+				break
+			}
+			fallthrough
 		case mapping.ChangeStatus, mapping.ChangeResolved, mapping.ChangeReopened, mapping.ChangeSeverity, mapping.ChangeRoleAssigned,
 			mapping.ChangeRoleUnassigned, mapping.ChangeSummary:
-			return true
+			if c.Message == "" {
+				continue
+			}
+			c.Type, c.Before, c.After = mapping.ChangeMessage, nil, nil
 		}
-		return c.Type == mapping.ChangeAcknowledged && c.After["status"] != nil // a status, not an escalation's ack
-	})
+		told = append(told, c)
+	}
+	return told
 }
 
 // beside are the ties beside the event's own whose incidents it is to end: still open, and held open by nobody else.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/tigerops/tigerops-incidentio/agent/incidentio"
@@ -88,6 +89,8 @@ func (d *delivery) findOwn(ctx context.Context, req mapping.Request, again bool)
 					remoteID, d.came = incident, &now
 				case mapping.EditOvertaken:
 					d.overtaken = true
+				case mapping.EditLost: // people may have set something else and come back to what there was
+					d.overtaken = d.overruled(req.Effect)
 				}
 			}
 		}
@@ -115,14 +118,16 @@ func (d *delivery) overruled(e mapping.Effect) bool {
 	if err != nil {
 		return false
 	}
-	lost := func(field string) bool {
-		by, said := d.saidBy[field]
+	lost := func(field, saidOf string) bool {
+		by, said := d.saidBy[saidOf]
 		if !said {
 			by = d.lastID
 		}
 		return by <= tie.Agreed.Overruled[field]
 	}
-	return e.Status != nil && lost("status") || e.Severity != nil && lost("severity")
+	return e.Status != nil && lost("status", "status") || e.Severity != nil && lost("severity", "severity") ||
+		e.Name != "" && lost("name", "name") || e.Summary != "" && lost("summary", "summary") ||
+		slices.ContainsFunc(e.Roles, func(r mapping.Assignment) bool { return lost("role:"+r.Role.ID, "roles") })
 }
 
 // sendOverruled settles an update in doubt that a person's later change has overruled: sent again it might be taken for

@@ -36,6 +36,18 @@ func TestAnEditInDoubtDoesNotUndoWhatPeopleChangedMeanwhile(t *testing.T) {
 			func(v simulator.IncidentView) string { return holder(v, "lead") }, lisa,
 			"incident.role_assigned",
 		},
+		"lead, and back": {
+			m{"responders": []m{{"role": "owner", "email": ada}}},
+			func(w *world, i simulator.IncidentView) error {
+				if err := w.sim.As(lisa).AssignRole(i.ID, "lead", lisa); err != nil {
+					return err
+				}
+				w.swept()
+				return w.sim.As(lisa).UnassignRole(i.ID, "lead")
+			},
+			func(v simulator.IncidentView) string { return holder(v, "lead") }, "",
+			"incident.role_unassigned",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -171,6 +183,18 @@ func TestAnIntroductionInDoubtDoesNotUndoWhatPeopleChangedMeanwhile(t *testing.T
 			func(w *world, i simulator.IncidentView) error { return w.sim.As(lisa).SetSeverity(i.ID, "SEV2", "") },
 			[]string{"SEV2", "", "Since noon."},
 			[]string{"incident.linked", "incident.severity_changed"},
+		},
+		"severity, and back": {
+			m{},
+			func(w *world, i simulator.IncidentView) error {
+				if err := w.sim.As(lisa).SetSeverity(i.ID, "SEV2", ""); err != nil {
+					return err
+				}
+				w.swept()
+				return w.sim.As(lisa).SetSeverity(i.ID, "SEV3", "")
+			},
+			[]string{"SEV3", "", "Since noon."},
+			[]string{"incident.linked", "incident.severity_changed", "incident.severity_changed"},
 		},
 		"severity and text": {
 			m{"ai_summary": "It is the disk."},

@@ -372,7 +372,7 @@ func (m *model) incidentsOnce() {
 		for _, ev := range st.events {
 			if ev.kind == "incident.reopened" {
 				began[ev.id] = true
-				if lives[st.key][ev.id].TigerOps == "" && len(m.things[ev.id]) == 0 && !ev.skipped && !slices.Contains(tying, ev.id) {
+				if lives[st.key][ev.id].TigerOps == "" && len(m.things[ev.id]) == 0 && !ev.skipped && !slices.Contains(tying, ev.id) && !m.toldByAlert(st.alertKey(ev)) {
 					m.wrong("event %s (incident.reopened) declared nothing and told nobody", ev.id)
 				}
 			}
@@ -395,6 +395,16 @@ func (m *model) incidentsOnce() {
 			m.wrong("the tie of %s to %s was told %d times", t.TigerOps, m.name(t.Incident), linked[t.TigerOps+" "+t.Incident])
 		}
 	}
+}
+
+// toldByAlert says whether a route made an incident of an alert, whose description then tells what the event tells.
+func (m *model) toldByAlert(key string) bool {
+	for _, i := range m.incidents {
+		if i.Creator.Alert != nil && i.Creator.Alert.ID == m.alerts[key].ID {
+			return true
+		}
+	}
+	return false
 }
 
 // owners are the TigerOps incidents that an incident is or was tied to. One that people opened again after TigerOps had let
@@ -507,9 +517,13 @@ func (m *model) eachThingOnce() {
 	}
 }
 
-// isBeside says whether an incident is a second one of an event's TigerOps incident.
+// isBeside says whether an incident is, or was, a second one of an event's TigerOps incident: a former link does not say so, but
+// the event's steps do.
 func (m *model) isBeside(ev *soakEvent, incident string) bool {
-	return slices.ContainsFunc(m.byID[incident], func(t tie) bool { return ev.story != nil && t.TigerOps == ev.story.key && t.Beside == 1 })
+	return slices.ContainsFunc(m.byID[incident], func(t tie) bool { return ev.story != nil && t.TigerOps == ev.story.key && t.Beside == 1 }) ||
+		slices.ContainsFunc(m.agent.rows(`SELECT step FROM delivery d JOIN outbox o ON o.id = d.outbox_id WHERE o.event_id = ? AND step LIKE 'beside.%'`, ev.id), func(step string) bool {
+			return strings.HasSuffix(step, "."+strings.TrimPrefix(m.name(incident), "INC-"))
+		})
 }
 
 // overtaken says whether an update of the event's was left out for good: in doubt, not there, and undone by a person's
