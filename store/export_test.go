@@ -30,6 +30,9 @@ func (o Options) WithClock(now func() time.Time, sleep func(time.Duration)) Opti
 // PauseAfter is how long the write lock is left free after it was held.
 func PauseAfter(held time.Duration) time.Duration { return pauseAfter(held) }
 
+// Moved waits for a checkpoint beside the writer.
+func (s *Store) Moved() { s.writer.moving.Wait() }
+
 // Busy runs a member in the writer's queue that blocks it until release is closed, so that what comes behind waits
 // for one batch. begun is closed once it runs.
 func (s *Store) Busy(begun chan<- struct{}, release <-chan struct{}) {

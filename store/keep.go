@@ -228,6 +228,13 @@ func (s *Store) Checkpoint(ctx context.Context) error {
 	})
 }
 
+// moveWAL is a checkpoint on a read connection, which query_only allows: writers go on meanwhile.
+func (s *Store) moveWAL() error {
+	var busy, log, moved int64
+	_, err := s.one(context.Background(), "moving the WAL into the file", "PRAGMA wal_checkpoint(PASSIVE)", nil, &busy, &log, &moved)
+	return err
+}
+
 // lookForLitestream finds its tables, which it makes when it begins to replicate the file.
 func (s *Store) lookForLitestream(ctx context.Context) error {
 	return s.between(ctx, "looking for Litestream", func(t *tx) error {

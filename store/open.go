@@ -182,7 +182,7 @@ func (s *Store) openWriter(ctx context.Context) (err error) {
 		return fmt.Errorf("opening %s: %w", s.o.Path, err)
 	}
 	s.writeDB.SetMaxOpenConns(1)
-	if s.writer, err = startWriter(s.writeDB, s.o.Logger, s.o.clock, s.hub.notify, &s.litestream); err != nil {
+	if s.writer, err = startWriter(s.writeDB, s.o.Logger, s.o.clock, s.hub.notify, &s.litestream, s.moveWAL); err != nil {
 		return fmt.Errorf("opening %s: %w", s.o.Path, err)
 	}
 	if err := s.sharing.share(s.o.Path+"-wal", s.o.Path+"-shm"); err != nil {

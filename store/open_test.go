@@ -357,20 +357,28 @@ func TestCheckpointsAreSteadyAndLeftToLitestreamWhereItIs(t *testing.T) {
 				exec(t, db, "CREATE TABLE _litestream_seq (id INTEGER PRIMARY KEY, seq INTEGER); INSERT INTO _litestream_seq VALUES (1, 7)")
 				ok(t, s.Checkpoint(ctx)) // as the agent does it from time to time; here it finds the tables
 			}
-			for i := range 60 {
+			size := func(path string) int64 { return must[fs.FileInfo](t)(os.Stat(path)).Size() }
+			for i := range 200 { // 5000 pages
 				insert(t, s, append(event(fmt.Sprint("e", i), "TIG-1"), bytes.Repeat([]byte(" "), 100_000)...))
+				if i == 60 && !litestream { // 1500 pages, which the writer itself does not move yet
+					s.Moved()
+					if inFile := size(o.Path); inFile < 4<<20 {
+						t.Errorf("the file has %d bytes: the WAL is not moved while the writer writes", inFile)
+					}
+				}
 			}
-			wal := must[fs.FileInfo](t)(os.Stat(o.Path + "-wal")).Size()
+			s.Moved()
+			inFile, wal := size(o.Path), size(o.Path+"-wal")
 			if litestream {
-				if wal < 6_000_000 {
-					t.Errorf("the WAL has but %d bytes: it was reset behind Litestream's back", wal)
+				if wal < 20_000_000 || inFile > 1<<20 {
+					t.Errorf("the WAL has but %d bytes, the file %d: a checkpoint was made behind Litestream's back", wal, inFile)
 				}
 				ok(t, s.Close())
 				o.Owner = false
 				open(t, o)
 				equal(t, "Litestream's row", get(t, db, "SELECT seq FROM _litestream_seq"), "7")
-			} else if wal > 4<<20 {
-				t.Errorf("the WAL has grown to %d bytes", wal)
+			} else if wal > 12<<20 || inFile < 16<<20 {
+				t.Errorf("the WAL has grown to %d bytes, %d are in the file", wal, inFile)
 			}
 		})
 	}

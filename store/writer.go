@@ -26,10 +26,14 @@ const (
 )
 
 // Checkpoints are small and steady, because a large one is what makes the slowest writers slow: after every
-// checkpointLook batches the WAL is looked at, and once checkpointPages of it are not in the file they are moved there.
+// checkpointLook batches the WAL is looked at, and once checkpointPages of it are not in the file they are moved there
+// by a read connection, beside what is written meanwhile. Such a checkpoint never catches up with a busy writer, and SQLite
+// writes the WAL from its beginning again only once all of it is in the file: so a WAL of restartPages is moved by the
+// writer itself, between two transactions, when little of it is left to move.
 const (
 	checkpointLook  = 8
 	checkpointPages = 400
+	restartPages    = 2000
 )
 
 // job is one writer that waits for the next commit.
@@ -55,6 +59,7 @@ type writer struct {
 	clock      clock
 	notify     func(topics, []Arrival)
 	litestream *atomic.Bool  // checkpoints are left to Litestream
+	moveWAL    func() error  // a checkpoint on another connection
 	ties       atomic.Uint64 // see Store.Ties
 	since      atomic.Int64  // when the transaction under way began, in nanoseconds; 0: none is
 
@@ -63,8 +68,11 @@ type writer struct {
 	closed bool
 	lone   bool // the last transaction had one member
 
-	wake chan struct{}
-	done chan struct{}
+	wake   chan struct{}
+	done   chan struct{}
+	moving sync.WaitGroup // a checkpoint beside the writer
+	moves  atomic.Bool    // there is one
+
 	turn chan struct{} // holds a token while nobody has the connection
 
 	// The rest belongs to who has the turn.
@@ -77,12 +85,12 @@ type writer struct {
 	freeTill     time.Time // until then the write lock is left to strangers
 }
 
-func startWriter(db *sql.DB, log *slog.Logger, clock clock, notify func(topics, []Arrival), litestream *atomic.Bool) (*writer, error) {
+func startWriter(db *sql.DB, log *slog.Logger, clock clock, notify func(topics, []Arrival), litestream *atomic.Bool, moveWAL func() error) (*writer, error) {
 	c, err := openConn(db)
 	if err != nil {
 		return nil, err
 	}
-	w := &writer{db: db, log: log, clock: clock, notify: notify, litestream: litestream, c: c,
+	w := &writer{db: db, log: log, clock: clock, notify: notify, litestream: litestream, moveWAL: moveWAL, c: c,
 		wake: make(chan struct{}, 1), done: make(chan struct{}), turn: make(chan struct{}, 1)}
 	w.turn <- struct{}{}
 	go w.loop()
@@ -247,6 +255,7 @@ func (w *writer) close() {
 	w.mu.Unlock()
 	w.poke()
 	<-w.done
+	w.moving.Wait()
 }
 
 func (w *writer) loop() {
@@ -502,7 +511,7 @@ func (w *writer) dataVersion(now time.Time) (int64, error) {
 	return v, nil
 }
 
-// checkpointWhenDue moves the WAL's pages into the file, a few hundred at a time. It comes after the acknowledgements,
+// checkpointWhenDue has the WAL's pages moved into the file, a few hundred at a time. It comes after the acknowledgements,
 // and its failure is nobody's: the WAL holds what was committed.
 func (w *writer) checkpointWhenDue() {
 	if w.c == nil || w.batches < checkpointLook {
@@ -513,10 +522,21 @@ func (w *writer) checkpointWhenDue() {
 		return
 	}
 	var busy, log, moved int64
-	if _, err := w.c.row("PRAGMA wal_checkpoint(NOOP)", nil, &busy, &log, &moved); err != nil || log-moved < checkpointPages {
+	_, err := w.c.row("PRAGMA wal_checkpoint(NOOP)", nil, &busy, &log, &moved)
+	if err != nil || log-moved < checkpointPages && log < restartPages || !w.moves.CompareAndSwap(false, true) {
 		return
 	}
-	if _, err := w.c.row("PRAGMA wal_checkpoint(PASSIVE)", nil, &busy, &log, &moved); err != nil {
+	if log < restartPages {
+		w.moving.Go(func() { w.checkpointed(w.moveWAL()) })
+		return
+	}
+	_, err = w.c.row("PRAGMA wal_checkpoint(PASSIVE)", nil, &busy, &log, &moved)
+	w.checkpointed(err)
+}
+
+func (w *writer) checkpointed(err error) {
+	w.moves.Store(false)
+	if err != nil {
 		w.log.Warn("a checkpoint did not succeed; the WAL keeps growing until one does", "error", err)
 	}
 }
