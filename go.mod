@@ -8,6 +8,7 @@ require (
 	github.com/cenkalti/backoff/v4 v4.3.0 // given: delays between attempts
 	github.com/coreos/go-systemd/v22 v22.7.0 // sd_notify, the watchdog and sockets handed over
 	github.com/getkin/kin-openapi v0.152.0 // tests: requests and answers held against the vendor's API description
+	github.com/go-json-experiment/json v1.27.2 // is it JSON, at the doors: the Go team's next encoding/json, several times as fast
 	github.com/goccy/go-yaml v1.19.2 // YAML with positions, for faults that name the line
 	github.com/gofrs/flock v0.13.1 // one owner of the database at a time
 	github.com/jedib0t/go-pretty/v6 v6.8.3 // tables that fit a terminal

@@ -66,7 +66,7 @@ func splitLines(body []byte) ([]json.RawMessage, error) {
 
 // validAt says what is wrong with a JSON value that begins at offset in body, and on which line.
 func validAt(body, value []byte, offset int) error {
-	if json.Valid(value) {
+	if isJSON(value) {
 		return nil
 	}
 	var any json.RawMessage

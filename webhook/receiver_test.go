@@ -74,6 +74,9 @@ func TestReceiver(t *testing.T) {
 		"signed but not JSON": {signed(t, secretA, "webhook-", "msg_1", now, []byte("{oops")), []byte("{oops"), 400, "refused not_json"},
 		"signed and empty":    {signed(t, secretA, "webhook-", "msg_1", now, nil), nil, 400, "refused not_json"},
 		"an unknown type":     {signed(t, secretA, "webhook-", "msg_1", now, []byte(`{"event_type":"x"}`)), []byte(`{"event_type":"x"}`), 204, "stored secret_0"},
+		"a name twice":        {signed(t, secretA, "webhook-", "msg_1", now, []byte(`{"a":1,"a":2}`)), []byte(`{"a":1,"a":2}`), 204, "stored secret_0"},
+		"not UTF-8":           {signed(t, secretA, "webhook-", "msg_1", now, []byte("{\"a\":\"\xff\"}")), []byte("{\"a\":\"\xff\"}"), 204, "stored secret_0"},
+		"too deep":            {signed(t, secretA, "webhook-", "msg_1", now, deep(10_001)), deep(10_001), 400, "refused not_json"},
 		"exactly 1 MiB":       {signed(t, secretA, "webhook-", "msg_1", now, mebibyte(0)), mebibyte(0), 204, "stored secret_0"},
 		"a byte over 1 MiB":   {signed(t, secretA, "webhook-", "msg_1", now, mebibyte(1)), mebibyte(1), 413, "refused too_large"},
 	} {
@@ -112,6 +115,11 @@ func TestReceiver(t *testing.T) {
 // mebibyte is a JSON string of 1 MiB and some bytes.
 func mebibyte(more int) []byte {
 	return []byte(`"` + strings.Repeat("x", 1<<20-2+more) + `"`)
+}
+
+// deep is a JSON list in a list in a list.
+func deep(levels int) []byte {
+	return []byte(strings.Repeat("[", levels) + strings.Repeat("]", levels))
 }
 
 // zipped is a body as a client compresses it.
