@@ -226,17 +226,21 @@ func (e *edges) localDoor() *webhook.Local {
 	}
 }
 
-func check(event json.RawMessage) (test bool, faults []webhook.FieldError) {
-	test, found := mapping.Check(event)
+func check(event json.RawMessage) (test bool, known webhook.Known, faults []webhook.FieldError) {
+	test, read, found := mapping.Check(event)
 	for _, f := range found {
 		faults = append(faults, webhook.FieldError{Index: f.Index, Field: f.Field, Message: f.Message})
 	}
-	return test, faults
+	return test, webhook.Known(read), faults
 }
 
 // store makes events durable.
-func (e *edges) store(ctx context.Context, payloads [][]byte) ([]webhook.Inserted, error) {
-	rows, err := e.a.st.InsertEvents(ctx, payloads)
+func (e *edges) store(ctx context.Context, payloads [][]byte, read []webhook.Known) ([]webhook.Inserted, error) {
+	known := make([]store.Known, len(read))
+	for i, k := range read {
+		known[i] = store.Known(k)
+	}
+	rows, err := e.a.st.InsertEvents(ctx, payloads, known...)
 	e.a.wrote(err)
 	var refused *store.ConstraintError
 	if errors.As(err, &refused) {

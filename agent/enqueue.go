@@ -17,8 +17,9 @@ const insertAtOnce = 500
 // Batch is the events of a file, each found good.
 type Batch struct {
 	Payloads [][]byte
-	Lines    []int // where each begins, counted from 1
-	Tests    int   // test events, which are good for nothing but testing the door
+	Known    []store.Known // what was read of each already
+	Lines    []int         // where each begins, counted from 1
+	Tests    int           // test events, which are good for nothing but testing the door
 }
 
 // EventFault is what is wrong with an event of a file.
@@ -43,7 +44,7 @@ func ParseEvents(body []byte) (Batch, []EventFault, error) {
 			line += bytes.Count(rest[:at], []byte("\n"))
 			rest = rest[at:]
 		}
-		test, found := mapping.Check(payload)
+		test, known, found := mapping.Check(payload)
 		for _, f := range found {
 			f.Index = i
 			faults = append(faults, EventFault{Line: line, FieldError: f})
@@ -51,7 +52,7 @@ func ParseEvents(body []byte) (Batch, []EventFault, error) {
 		if test {
 			b.Tests++
 		} else {
-			b.Payloads, b.Lines = append(b.Payloads, payload), append(b.Lines, line)
+			b.Payloads, b.Known, b.Lines = append(b.Payloads, payload), append(b.Known, store.Known(known)), append(b.Lines, line)
 		}
 		line += bytes.Count(payload, []byte("\n"))
 		rest = rest[min(len(payload), len(rest)):]
@@ -71,7 +72,8 @@ type Accepted struct {
 func (d *Desk) Enqueue(ctx context.Context, b Batch, progress func(done int)) (Accepted, error) {
 	a := Accepted{IDs: []string{}}
 	for from := 0; from < len(b.Payloads); from += insertAtOnce {
-		rows, err := d.InsertEvents(ctx, b.Payloads[from:min(from+insertAtOnce, len(b.Payloads))])
+		to := min(from+insertAtOnce, len(b.Payloads))
+		rows, err := d.InsertEvents(ctx, b.Payloads[from:to], b.Known[from:to]...)
 		var refused *store.ConstraintError
 		if errors.As(err, &refused) {
 			return a, fmt.Errorf("line %d: the database refuses the event: %s", b.Lines[from+refused.Index], refused.Name)

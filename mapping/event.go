@@ -42,21 +42,24 @@ func Validate(payload []byte) []FieldError {
 	if fault := unreadable(payload); fault != "" {
 		return []FieldError{{Message: fault}}
 	}
-	_, errs := Check(payload)
+	_, _, errs := Check(payload)
 	return errs
 }
 
 // Check is Validate for an event that SplitBatch gave, whose JSON is not looked through once more. It also tells a test
-// POST: an empty object or an event of type test.
-func Check(event json.RawMessage) (test bool, errs []FieldError) {
-	ev, errs := parse(event, "")
+// POST: an empty object or an event of type test; and of an event that is taken what the database need not read again.
+func Check(event json.RawMessage) (test bool, known Known, errs []FieldError) {
+	ev, o, inc, errs := parse(event, "")
 	if len(errs) > 0 {
-		return false, errs
+		return false, Known{}, errs
 	}
 	if ev.Type != TestEvent && ev.ID == "" && ev.Timestamp.IsZero() {
 		errs = append(errs, FieldError{Field: "id", Message: "is required where there is no timestamp: one of the two tells an event from its repeat"})
 	}
-	return ev.Type == TestEvent, errs
+	if len(errs) > 0 || ev.Type == TestEvent {
+		return len(errs) == 0, Known{}, errs
+	}
+	return false, knownOf(o, inc), nil
 }
 
 // plainID is an event id that people can read and that needs no escaping anywhere, unless it is longer than maxPlainID.
@@ -82,20 +85,20 @@ func ParseEvent(payload []byte, eventID string) (Event, []FieldError) {
 	if fault := unreadable(payload); fault != "" {
 		return Event{ID: eventID, Raw: payload}, []FieldError{{Message: fault}}
 	}
-	return parse(payload, eventID)
+	ev, _, _, errs := parse(payload, eventID)
+	return ev, errs
 }
 
-// parse is ParseEvent for valid JSON.
-func parse(payload []byte, eventID string) (Event, []FieldError) {
-	ev := Event{ID: eventID, Raw: payload}
+// parse is ParseEvent for valid JSON. It also gives the event's members, and those of its incident where there is one.
+func parse(payload []byte, eventID string) (ev Event, o, inc object, errs []FieldError) {
+	ev = Event{ID: eventID, Raw: payload}
 	raw := bytes.TrimSpace(payload)
 	if raw[0] != '{' {
-		return ev, []FieldError{{Message: "must be a JSON object, not " + kindOf(raw)}}
+		return ev, o, inc, []FieldError{{Message: "must be a JSON object, not " + kindOf(raw)}}
 	}
-	var errs []FieldError
-	o := object{errs: &errs}
+	o = object{errs: &errs}
 	if o.read(raw); len(errs) > 0 {
-		return ev, errs
+		return ev, o, inc, errs
 	}
 	if id := o.id("id"); ev.ID == "" {
 		ev.ID = id
@@ -104,9 +107,9 @@ func parse(payload []byte, eventID string) (Event, []FieldError) {
 	switch {
 	case len(o.members) == 0:
 		ev.Type = TestEvent
-		return ev, nil
+		return ev, o, inc, nil
 	case ev.Type == TestEvent:
-		return ev, nil
+		return ev, o, inc, nil
 	case ev.Type == "":
 		if key := o.first("type", "event"); !o.absent(key) {
 			o.fault(key, "must be a word such as incident.created")
@@ -118,14 +121,14 @@ func parse(payload []byte, eventID string) (Event, []FieldError) {
 	}
 	ev.Timestamp = o.moment("timestamp")
 	if KnownType(ev.Type) || ev.Type == "" {
-		o.readEvent(&ev)
+		inc = o.readEvent(&ev)
 	} else {
 		// Nothing is known of what an unknown type holds, so nothing of it can be wrong.
 		var ignored []FieldError
 		o.errs = &ignored
-		o.readEvent(&ev)
+		inc = o.readEvent(&ev)
 	}
-	return ev, errs
+	return ev, o, inc, errs
 }
 
 // unreadable says why a payload is not even JSON that a reader may be given; empty: it is.
@@ -155,12 +158,14 @@ func typeOf(o object) string {
 	return unquote(raw)
 }
 
-// readEvent reads everything beside id, type and timestamp, and notes what the type needs and lacks.
-func (o object) readEvent(ev *Event) {
+// readEvent reads everything beside id, type and timestamp, and notes what the type needs and lacks. It gives the members of
+// the incident, none in the flat form.
+func (o object) readEvent(ev *Event) (inc object) {
 	flat := o.absent("incident")
 	if flat {
 		o.readIncident(&ev.Incident, true)
-	} else if inc, ok := o.object("incident"); ok {
+	} else if nested, ok := o.object("incident"); ok {
+		inc = nested
 		inc.readIncident(&ev.Incident, false)
 	}
 	if ev.Incident.ID == "" {
@@ -192,6 +197,7 @@ func (o object) readEvent(ev *Event) {
 		}
 	}
 	o.require(ev, flat)
+	return inc
 }
 
 func (o object) absent(key string) bool {

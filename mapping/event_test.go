@@ -244,7 +244,7 @@ func TestCheckTellsATest(t *testing.T) {
 		`{}`: true, " {\n} ": true, `{"type":"test"}`: true, `{"event":"test","x":1}`: true,
 		`{"type":"incident.created"}`: false, `[]`: false, `{"x":1}`: false, `"test"`: false, `{"type":"test","type":"test"}`: false,
 	} {
-		got, faults := mapping.Check([]byte(in))
+		got, _, faults := mapping.Check([]byte(in))
 		if got != want {
 			t.Errorf("Check(%s) tells a test: %v, want %v", in, got, want)
 		}
@@ -337,7 +337,7 @@ func FuzzSplitBatch(f *testing.F) {
 				t.Errorf("an element that is no JSON: %q", e)
 			}
 			// What is not looked through again is what Validate would take as JSON.
-			if _, faults := mapping.Check(e); !slices.Equal(faults, mapping.Validate(e)) {
+			if _, _, faults := mapping.Check(e); !slices.Equal(faults, mapping.Validate(e)) {
 				t.Errorf("%q: %v at the door, %v by Validate", e, faults, mapping.Validate(e))
 			}
 		}

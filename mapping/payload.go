@@ -23,6 +23,7 @@ const (
 type object struct {
 	path    string
 	members map[string]json.RawMessage
+	odd     bool // has a key twice, or one with an escape in it: readers may differ on what it holds
 	errs    *[]FieldError
 }
 
@@ -223,12 +224,15 @@ func (o object) texts(key string) []string {
 // of the event would each see another value.
 func (o *object) read(raw json.RawMessage) {
 	o.members = make(map[string]json.RawMessage)
-	walkObject(raw, func(key string, value json.RawMessage) {
-		if _, twice := o.members[key]; twice {
+	twice := false
+	escaped := walkObject(raw, func(key string, value json.RawMessage) {
+		if _, there := o.members[key]; there {
 			o.fault(short(key), "stands there twice")
+			twice = true
 		}
 		o.members[key] = value
 	})
+	o.odd = twice || escaped
 }
 
 // asText is a string's text or a number as it is written.
@@ -292,10 +296,12 @@ func Members(valid json.RawMessage) map[string]json.RawMessage {
 	return members
 }
 
-func walkObject(raw json.RawMessage, each func(key string, value json.RawMessage)) {
+// walkObject says whether it met an escape in a key.
+func walkObject(raw json.RawMessage, each func(key string, value json.RawMessage)) (escaped bool) {
 	for i := skipSpace(raw, 1); i < len(raw) && raw[i] != '}'; {
 		end := skipValue(raw, i)
 		key := unquote(raw[i:end])
+		escaped = escaped || bytes.IndexByte(raw[i:end], '\\') >= 0
 		i = skipSpace(raw, skipSpace(raw, end)+1) // behind the colon
 		end = skipValue(raw, i)
 		each(key, raw[i:end:end])
@@ -303,6 +309,7 @@ func walkObject(raw json.RawMessage, each func(key string, value json.RawMessage
 			i = skipSpace(raw, i+1)
 		}
 	}
+	return escaped
 }
 
 func walkList(raw json.RawMessage, each func(value json.RawMessage)) {

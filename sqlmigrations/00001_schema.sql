@@ -12,12 +12,19 @@
 -- rev counts the agent's own changes of a row. A change that does not count it up is somebody else's: triggers see to it
 -- that it makes sense, and write it to outbox_change for the running agent to notice.
 --
--- The payload is parsed for every INSERT and UPDATE, so the expressions say as little as they can: an event_type that is
--- there means that the payload is a JSON object, which the others and the first constraint go by.
+-- known_… is what the agent's own door has read of the payload before it puts the row in: all four of them, or none where
+-- it leaves the reading to SQLite, as everybody else does. It fills them with nothing but what the payload's expressions say,
+-- and a row that has them is not parsed for its INSERT nor for any UPDATE. They are not VIRTUAL, since the rows of others would
+-- be parsed to be read.
+--
+-- Any other payload is parsed for every INSERT and UPDATE, so the expressions say as little as they can: an event_type that
+-- is there means that the payload is a JSON object, which the others and the first constraint go by.
+--
+-- The constraints ask with = and OR: for a longer list IN builds a table, for every row anew.
 CREATE TABLE outbox (
     id               INTEGER PRIMARY KEY AUTOINCREMENT,
     event_id         TEXT GENERATED ALWAYS AS (
-        CASE WHEN event_type IS NOT NULL THEN coalesce(
+        CASE WHEN known_type IS NOT NULL THEN known_id WHEN event_type IS NOT NULL THEN coalesce(
             CASE json_type(payload, '$.id')
                 WHEN 'text' THEN nullif(payload ->> '$.id', '')
                 WHEN 'integer' THEN payload -> '$.id'
@@ -26,11 +33,11 @@ CREATE TABLE outbox (
             CASE WHEN payload ->> '$.timestamp' <> '' THEN 'content:' || json(payload) END)
         END) STORED,
     event_type       TEXT GENERATED ALWAYS AS (
-        CASE WHEN json_valid(payload) THEN
+        CASE WHEN known_type IS NOT NULL THEN known_type WHEN json_valid(payload) THEN
             coalesce(nullif(payload ->> '$.type', ''), nullif(payload ->> '$.event', ''))
         END) STORED,
     incident_key     TEXT GENERATED ALWAYS AS (
-        CASE WHEN event_type IS NOT NULL THEN coalesce(
+        CASE WHEN known_type IS NOT NULL THEN known_incident WHEN event_type IS NOT NULL THEN coalesce(
             CASE json_type(payload, '$.incident.id')
                 WHEN 'text' THEN nullif(payload ->> '$.incident.id', '')
                 WHEN 'integer' THEN payload -> '$.incident.id'
@@ -43,7 +50,7 @@ CREATE TABLE outbox (
             END)
         END) STORED,
     severity         TEXT GENERATED ALWAYS AS (
-        CASE WHEN event_type IS NOT NULL THEN
+        CASE WHEN known_type IS NOT NULL THEN known_severity WHEN event_type IS NOT NULL THEN
             coalesce(nullif(payload ->> '$.incident.severity', ''), nullif(payload ->> '$.severity', ''))
         END) STORED,
     state            TEXT NOT NULL DEFAULT 'pending',
@@ -58,6 +65,10 @@ CREATE TABLE outbox (
     first_attempt_at TEXT,
     finished_at      TEXT,
     reason           TEXT NOT NULL DEFAULT '',
+    known_id         TEXT,
+    known_type       TEXT,
+    known_incident   TEXT,                        -- NULL: the event names none
+    known_severity   TEXT,                        -- the same
     payload          TEXT NOT NULL,
     CONSTRAINT payload_must_be_a_json_object CHECK (
         event_type IS NOT NULL OR CASE WHEN json_valid(payload) THEN json_type(payload) = 'object' ELSE 0 END),
@@ -69,7 +80,7 @@ CREATE TABLE outbox (
     CONSTRAINT event_id_must_not_be_longer_than_512_characters
         CHECK (length(event_id) <= 512 OR event_id GLOB 'content:{*'),
     CONSTRAINT incident_id_must_not_be_longer_than_512_characters CHECK (length(incident_key) <= 512),
-    CONSTRAINT state_must_be_pending_done_skipped_or_dead CHECK (state IN ('pending', 'done', 'skipped', 'dead')),
+    CONSTRAINT state_must_be_pending_done_skipped_or_dead CHECK (state = 'pending' OR state = 'done' OR state = 'skipped' OR state = 'dead'),
     CONSTRAINT next_attempt_at_must_be_utc_with_milliseconds
         CHECK (next_attempt_at GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T[0-9][0-9]:[0-9][0-9]:[0-9][0-9].[0-9][0-9][0-9]Z'),
     CONSTRAINT event_id_is_unique UNIQUE (event_id) ON CONFLICT IGNORE
@@ -96,17 +107,21 @@ CREATE TABLE outbox_change (
     lane TEXT NOT NULL
 ) STRICT;
 
--- After, not before: a BEFORE trigger makes SQLite compute every generated column twice.
+-- After, not before: a BEFORE trigger makes SQLite compute every generated column twice. A row whose id is known before it
+-- is put in is not put in: the agent's statement asks event_seen itself.
 -- +goose StatementBegin
 CREATE TRIGGER outbox_passes_over_an_event_seen_before AFTER INSERT ON outbox
-WHEN EXISTS (SELECT 1 FROM event_seen WHERE event_id = NEW.event_id)
+WHEN NEW.known_type IS NULL AND EXISTS (SELECT 1 FROM event_seen WHERE event_id = NEW.event_id)
 BEGIN
     DELETE FROM outbox WHERE id = NEW.id;
 END;
 -- +goose StatementEnd
 
 -- +goose StatementBegin
-CREATE TRIGGER outbox_payload_is_final AFTER UPDATE OF payload ON outbox WHEN NEW.payload IS NOT OLD.payload
+CREATE TRIGGER outbox_payload_is_final
+AFTER UPDATE OF payload, known_id, known_type, known_incident, known_severity ON outbox
+WHEN (NEW.payload, NEW.known_id, NEW.known_type, NEW.known_incident, NEW.known_severity)
+    IS NOT (OLD.payload, OLD.known_id, OLD.known_type, OLD.known_incident, OLD.known_severity)
 BEGIN
     SELECT RAISE(ABORT, 'an event stays as it came: discard it and insert another under a new id');
 END;
@@ -168,7 +183,7 @@ CREATE TABLE delivery (
     error           TEXT NOT NULL DEFAULT '',
     effect          TEXT NOT NULL DEFAULT '{}', -- what the step is expected to change
     request         TEXT NOT NULL,
-    CONSTRAINT state_must_be_open_done_refused_or_left_out CHECK (state IN ('open', 'done', 'refused', 'left_out')),
+    CONSTRAINT state_must_be_open_done_refused_or_left_out CHECK (state = 'open' OR state = 'done' OR state = 'refused' OR state = 'left_out'),
     PRIMARY KEY (outbox_id, step)
 ) STRICT;
 
@@ -273,7 +288,7 @@ CREATE TABLE webhook (
     room         BLOB NOT NULL DEFAULT (zeroblob(160)),
     body         TEXT NOT NULL,
     CONSTRAINT webhook_needs_an_id CHECK (id <> ''),
-    CONSTRAINT state_must_be_pending_done_failed_or_ignored CHECK (state IN ('pending', 'done', 'failed', 'ignored')),
+    CONSTRAINT state_must_be_pending_done_failed_or_ignored CHECK (state = 'pending' OR state = 'done' OR state = 'failed' OR state = 'ignored'),
     CONSTRAINT webhook_id_is_unique UNIQUE (id) ON CONFLICT IGNORE
 ) STRICT;
 
@@ -299,7 +314,7 @@ CREATE TABLE inbox (
     payload              TEXT NOT NULL,
     CONSTRAINT payload_must_be_a_json_object
         CHECK (CASE WHEN json_valid(payload) THEN json_type(payload) = 'object' ELSE 0 END),
-    CONSTRAINT state_must_be_pending_applied_or_rejected CHECK (state IN ('pending', 'applied', 'rejected')),
+    CONSTRAINT state_must_be_pending_applied_or_rejected CHECK (state = 'pending' OR state = 'applied' OR state = 'rejected'),
     CONSTRAINT key_is_unique UNIQUE (key)
 ) STRICT;
 

@@ -17,6 +17,11 @@ func kilobyte(n int64) []byte {
 		`"team":"payments","environment":"production","ai_summary":%q}}`, n, n%200, strings.Repeat("lorem ipsum ", 58))
 }
 
+// known is what the agent's door has read of it.
+func known(n int64) store.Known {
+	return store.Known{ID: fmt.Sprintf("evt_01JDABCDEF%012d", n), Type: "incident.updated", Incident: fmt.Sprint("TIG-", n%200), Severity: "critical"}
+}
+
 // callers runs b.N calls from so many goroutines.
 func callers(b *testing.B, n int, call func(i int64)) {
 	b.ReportAllocs()
@@ -38,7 +43,7 @@ func BenchmarkInsertEvents(b *testing.B) {
 		b.Run(fmt.Sprint("callers=", n), func(b *testing.B) {
 			s := open(b, ready(b))
 			callers(b, n, func(i int64) {
-				if _, err := s.InsertEvents(ctx, [][]byte{kilobyte(i)}); err != nil {
+				if _, err := s.InsertEvents(ctx, [][]byte{kilobyte(i)}, known(i)); err != nil {
 					b.Error(err)
 				}
 			})

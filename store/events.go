@@ -12,8 +12,9 @@ const eventID = `coalesce(
 
 // InsertEvents puts events into the outbox, all or none of them, and answers once they are on disk. An event that is
 // there already, or was once, is a Duplicate and changes nothing. What the schema refuses is a *ConstraintError with
-// the place of the payload among those given.
-func (s *Store) InsertEvents(ctx context.Context, payloads [][]byte) ([]Inserted, error) {
+// the place of the payload among those given. known is what the caller has read of the payloads in the same places; SQLite
+// reads those of which nothing is known, or which have no place in it.
+func (s *Store) InsertEvents(ctx context.Context, payloads [][]byte, known ...Known) ([]Inserted, error) {
 	size := 0
 	texts := make([]string, len(payloads))
 	for i, p := range payloads {
@@ -27,7 +28,11 @@ func (s *Store) InsertEvents(ctx context.Context, payloads [][]byte) ([]Inserted
 	}
 	err := write(ctx, "storing events", size, func(t *tx) error {
 		for i, payload := range texts {
-			in, err := t.insertEvent(payload)
+			var k Known
+			if i < len(known) {
+				k = known[i]
+			}
+			in, err := t.insertEvent(payload, k)
 			if err != nil {
 				return constraint(i, err)
 			}
@@ -41,7 +46,26 @@ func (s *Store) InsertEvents(ctx context.Context, payloads [][]byte) ([]Inserted
 	return inserted, nil
 }
 
-func (t *tx) insertEvent(payload string) (in Inserted, err error) {
+func (t *tx) insertEvent(payload string, k Known) (Inserted, error) {
+	if k.ID == "" || k.Type == "" {
+		return t.insertUnread(payload)
+	}
+	// A repeat of an event whose row has been pruned lacks a payload, and what lacks something is passed over as a repeat
+	// of one that is there. Either is seldom, and so is what is refused: the other statement says which of them it is.
+	n, id, err := t.insert(`INSERT OR IGNORE INTO outbox (payload, created_at, next_attempt_at, known_id, known_type, known_incident, known_severity)
+		VALUES (iif(EXISTS (SELECT 1 FROM event_seen WHERE event_id = ?3), NULL, ?1), ?2, ?2, ?3, ?4, ?5, ?6)`,
+		payload, t.now, k.ID, k.Type, nullText(k.Incident), nullText(k.Severity))
+	if err != nil {
+		return Inserted{}, err
+	}
+	if n == 0 {
+		return t.insertUnread(payload)
+	}
+	return t.new(Inserted{ID: id, EventID: k.ID}, k.Incident), nil
+}
+
+// insertUnread puts an event in and has SQLite read it.
+func (t *tx) insertUnread(payload string) (in Inserted, err error) {
 	var seen bool
 	var incident string
 	// The times are what the schema would give, but that it would read the clock and write the text twice.
@@ -52,9 +76,7 @@ func (t *tx) insertEvent(payload string) (in Inserted, err error) {
 		return Inserted{}, err
 	}
 	if found && !seen {
-		t.topics.add(TopicNew)
-		t.arrived = append(t.arrived, Arrival{in.ID, lane(incident, in.ID)})
-		return in, nil
+		return t.new(in, incident), nil
 	}
 	in.Duplicate = true
 	if seen {
@@ -69,4 +91,11 @@ func (t *tx) insertEvent(payload string) (in Inserted, err error) {
 		err = fmt.Errorf("the outbox passed over an event and does not hold it")
 	}
 	return in, err
+}
+
+// new notes an event that has come in.
+func (t *tx) new(in Inserted, incident string) Inserted {
+	t.topics.add(TopicNew)
+	t.arrived = append(t.arrived, Arrival{in.ID, lane(incident, in.ID)})
+	return in
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -151,6 +152,51 @@ func TestAnEventIDOutlivesItsRow(t *testing.T) {
 	if id := get(t, db, "SELECT min(id) FROM outbox"); id < "3" {
 		t.Errorf("id %s is used again", id)
 	}
+}
+
+// What is known of an event stands in its row; what the schema would refuse of it, or the row of a repeat, is read as ever.
+func TestWhatIsKnownOfAnEventIsNotReadAgain(t *testing.T) {
+	t.Parallel()
+	s, db := fresh(t)
+	long := strings.Repeat("x", 513)
+	row := func(id string) string {
+		t.Helper()
+		return get(t, db, "SELECT concat_ws(' ', event_id, event_type, coalesce(incident_key, '-'), coalesce(severity, '-')) FROM outbox WHERE event_id = ?", id)
+	}
+	put := func(k store.Known, payload []byte) store.Inserted {
+		t.Helper()
+		return must[[]store.Inserted](t)(s.InsertEvents(ctx, [][]byte{payload}, k))[0]
+	}
+	for _, c := range []struct {
+		known     store.Known
+		payload   []byte
+		id, whole string
+	}{
+		{knownOf("a", "TIG-1"), event("a", "TIG-1"), "a", "a incident.updated TIG-1 critical"},
+		// Nobody says anything else than the payload; whether it is looked at shows only so.
+		{store.Known{ID: "k", Type: "slo.breached"}, event("p", "TIG-1"), "k", "k slo.breached - -"},
+		{store.Known{ID: "b", Type: "slo.breached", Incident: long}, event("b", "TIG-1"), "b", "b incident.updated TIG-1 critical"},
+		{store.Known{ID: long, Type: "slo.breached"}, event("c", "TIG-1"), "c", "c incident.updated TIG-1 critical"},
+		{store.Known{ID: "d", Type: "incident.updated"}, event("d", "TIG-1"), "d", "d incident.updated TIG-1 critical"},
+		{store.Known{ID: "e"}, event("e", "TIG-1"), "e", "e incident.updated TIG-1 critical"},
+		{store.Known{Type: "slo.breached"}, event("f", "TIG-1"), "f", "f incident.updated TIG-1 critical"},
+	} {
+		in := put(c.known, c.payload)
+		equal(t, "row of "+c.id, row(c.id), c.whole)
+		equal(t, "told of "+c.id, in, store.Inserted{ID: must[int64](t)(strconv.ParseInt(get(t, db, "SELECT id FROM outbox WHERE event_id = ?", c.id), 10, 64)), EventID: c.id})
+	}
+	equal(t, "a repeat", put(knownOf("a", "TIG-1"), event("a", "TIG-1")), store.Inserted{ID: 1, EventID: "a", Duplicate: true})
+	if _, err := s.InsertEvents(ctx, [][]byte{event("new", "TIG-1"), []byte("[]")}, knownOf("new", "TIG-1"), store.Known{ID: "x", Type: "incident.created"}); err == nil {
+		t.Error("no object is taken")
+	}
+	equal(t, "what came with one that is refused", get(t, db, "SELECT count(*) FROM outbox WHERE event_id = 'new'"), "0")
+	for _, column := range []string{"known_id", "known_type", "known_incident", "known_severity"} {
+		if _, err := db.Exec("UPDATE outbox SET " + column + " = 'other'"); err == nil || !strings.Contains(err.Error(), "stays as it came") {
+			t.Errorf("%s is changed: %v", column, err)
+		}
+	}
+	exec(t, db, "DELETE FROM outbox WHERE event_id = 'a'")
+	equal(t, "a repeat of what is gone", put(knownOf("a", "TIG-1"), event("a", "TIG-1")), store.Inserted{EventID: "a", Duplicate: true})
 }
 
 func TestLargeAndManyEventsAreStoredWhole(t *testing.T) {

@@ -50,6 +50,27 @@ var operations = []operation{
 		did: "SELECT count(*) FROM outbox", whole: "1",
 	},
 	{
+		name:  "InsertEvents of what is known",
+		setup: func(t testing.TB, s *store.Store) { insert(t, s, event("a", "TIG-1")) },
+		run: func(s *store.Store) error {
+			in, err := s.InsertEvents(ctx, [][]byte{event("a", "TIG-1"), event("b", "TIG-1"), event("c", "TIG-1")},
+				knownOf("a", "TIG-1"), knownOf("b", "TIG-1"))
+			if err == nil && (!in[0].Duplicate || in[0].ID != 1 || in[1].EventID != "b" || in[2].EventID != "c") {
+				return fmt.Errorf("wrong answer %+v", in)
+			}
+			return err
+		},
+		did: "SELECT count(*) FROM outbox", whole: "3",
+	},
+	{
+		name: "InsertEvents of one that is known",
+		run: func(s *store.Store) error {
+			_, err := s.InsertEvents(ctx, [][]byte{event("a", "TIG-1")}, knownOf("a", "TIG-1"))
+			return err
+		},
+		did: "SELECT count(*) FROM outbox", whole: "1",
+	},
+	{
 		name: "InsertWebhook",
 		run:  func(s *store.Store) error { _, err := s.InsertWebhook(ctx, "msg_1", []byte(`{}`)); return err },
 		did:  "SELECT count(*) FROM webhook", whole: "1",

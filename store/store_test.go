@@ -141,6 +141,11 @@ func event(id, incident string) []byte {
 	return fmt.Appendf(nil, `{"id":%q,"type":"incident.updated","incident":{"id":%q,"title":"Checkout","severity":"critical"}}`, id, incident)
 }
 
+// knownOf is what the agent's door reads of it.
+func knownOf(id, incident string) store.Known {
+	return store.Known{ID: id, Type: "incident.updated", Incident: incident, Severity: "critical"}
+}
+
 // insert puts events in and gives their row ids.
 func insert(t testing.TB, s *store.Store, payloads ...[]byte) []int64 {
 	t.Helper()

@@ -54,6 +54,15 @@ type Inserted struct {
 	Duplicate bool   // seen before: nothing was written
 }
 
+// Known is what whoever puts an event in has read of its payload already, exactly as the schema would read it, so that it
+// is not read again. Without an ID or a Type nothing is known.
+type Known struct {
+	ID       string
+	Type     string
+	Incident string // the TigerOps incident's id; empty: the event names none
+	Severity string // the same
+}
+
 // Head is the oldest unfinished event of a lane. A lane is an incident; an event without one is a lane of its own.
 type Head struct {
 	Lane        string // the incident's id, or "#" and the row's id for an event without an incident

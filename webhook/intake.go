@@ -28,7 +28,7 @@ func (l *listener) events(w http.ResponseWriter, r *http.Request, _ httprouter.P
 		return err
 	}
 	defer release()
-	payloads, places, err := l.parse(body)
+	payloads, known, places, err := l.parse(body)
 	if err != nil {
 		return err
 	}
@@ -39,7 +39,7 @@ func (l *listener) events(w http.ResponseWriter, r *http.Request, _ httprouter.P
 	// What has been read is stored, whether or not the client waits for it; its repeat is then a duplicate.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), storeWithin)
 	defer cancel()
-	rows, err := l.Store(ctx, payloads)
+	rows, err := l.Store(ctx, payloads, known)
 	if err != nil {
 		return inPlace(err, places)
 	}
@@ -84,21 +84,21 @@ func (l *listener) signedBody(w http.ResponseWriter, r *http.Request) ([]byte, f
 
 // parse takes a body apart and refuses it whole if any event in it has a fault. Tests are left out; places gives the index
 // in the request of each payload.
-func (l *listener) parse(body []byte) (payloads [][]byte, places []int, err error) {
+func (l *listener) parse(body []byte) (payloads [][]byte, known []Known, places []int, err error) {
 	if len(bytes.TrimSpace(body)) == 0 {
-		return nil, nil, badRequest("the body is empty; a JSON object, an array or NDJSON is needed", nil)
+		return nil, nil, nil, badRequest("the body is empty; a JSON object, an array or NDJSON is needed", nil)
 	}
 	if !utf8.Valid(body) {
-		return nil, nil, badRequest("the body is not UTF-8, so it is not JSON; compressed bodies are not taken", nil)
+		return nil, nil, nil, badRequest("the body is not UTF-8, so it is not JSON; compressed bodies are not taken", nil)
 	}
 	events, err := l.Split(body)
 	if err != nil {
-		return nil, nil, badRequest("the body is not JSON: "+err.Error(), err)
+		return nil, nil, nil, badRequest("the body is not JSON: "+err.Error(), err)
 	}
 	var faults []FieldError
 	wrong := 0
 	for i, event := range events {
-		test, found := l.Check(event)
+		test, read, found := l.Check(event)
 		if test {
 			continue
 		}
@@ -111,12 +111,12 @@ func (l *listener) parse(body []byte) (payloads [][]byte, places []int, err erro
 				faults = append(faults, f)
 			}
 		}
-		payloads, places = append(payloads, event), append(places, i)
+		payloads, known, places = append(payloads, event), append(known, read), append(places, i)
 	}
 	if wrong > 0 {
-		return nil, nil, invalid(fmt.Sprintf("%d of %d events can't be taken, so nothing was stored", wrong, len(events)), faults)
+		return nil, nil, nil, invalid(fmt.Sprintf("%d of %d events can't be taken, so nothing was stored", wrong, len(events)), faults)
 	}
-	return payloads, places, nil
+	return payloads, known, places, nil
 }
 
 // inPlace gives the faults that the store found the index that their events have in the request.

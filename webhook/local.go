@@ -18,6 +18,14 @@ type Inserted struct {
 	Duplicate bool   // it was there already
 }
 
+// Known is what Local.Check has read of an event and Local.Store need not read again. The zero value is nothing.
+type Known struct {
+	ID       string
+	Type     string
+	Incident string
+	Severity string
+}
+
 // Local is the listener for this machine: health, metrics, the status page, the door for events and the inbox.
 // Loopback and the unix socket are trusted to read and tend; anybody else must know the secret.
 //
@@ -30,11 +38,11 @@ type Local struct {
 	// Split takes a request's body apart into events: a JSON object, an array or NDJSON. An error means that it is no JSON.
 	Split func(body []byte) ([]json.RawMessage, error)
 	// Check tells each fault of an event that Split gave, or that it is a test, which is answered and changes nothing. The
-	// faults' Index is filled in here.
-	Check func(event json.RawMessage) (test bool, faults []FieldError)
+	// faults' Index is filled in here, and what is known of the event goes to Store.
+	Check func(event json.RawMessage) (test bool, known Known, faults []FieldError)
 	// Store makes the events durable, all or none, and tells for each what became of it. An *Error of status 422 may name
-	// payloads by their index in the argument. ctx ends after 10 seconds, not when the client goes away.
-	Store func(ctx context.Context, payloads [][]byte) ([]Inserted, error)
+	// payloads by their index in the argument. known is of the payload in the same place. ctx ends after 10 seconds, not when the client goes away.
+	Store func(ctx context.Context, payloads [][]byte, known []Known) ([]Inserted, error)
 
 	// Inbox gives at most limit pending changes with an id above after, in order, each a JSON object with its id.
 	Inbox func(ctx context.Context, after int64, limit int) ([]Change, error)

@@ -89,19 +89,22 @@ func (f *fake) end(id int64, state string) error {
 	return fmt.Errorf("change %d is %s: %w", id, f.states[id], webhook.ErrConflict)
 }
 
-func (f *fake) store(_ context.Context, payloads [][]byte) ([]webhook.Inserted, error) {
+func (f *fake) store(_ context.Context, payloads [][]byte, known []webhook.Known) ([]webhook.Inserted, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.storing != nil {
 		return nil, f.storing
 	}
 	var all []webhook.Inserted
-	for _, payload := range payloads {
+	for i, payload := range payloads {
 		var e struct {
 			ID string `json:"id"`
 		}
 		if err := json.Unmarshal(payload, &e); err != nil {
 			return nil, err
+		}
+		if known[i].ID != e.ID {
+			return nil, fmt.Errorf("%s is known as %+v", payload, known[i])
 		}
 		all = append(all, webhook.Inserted{ID: e.ID, Duplicate: f.events[e.ID]})
 		f.events[e.ID] = true
@@ -139,24 +142,26 @@ func split(body []byte) ([]json.RawMessage, error) {
 	return list, nil
 }
 
-func check(event json.RawMessage) (test bool, faults []webhook.FieldError) {
+func check(event json.RawMessage) (test bool, known webhook.Known, faults []webhook.FieldError) {
 	if string(bytes.TrimSpace(event)) == "{}" || bytes.Contains(event, []byte(`"type":"test"`)) {
-		return true, nil
+		return true, webhook.Known{}, nil
 	}
 	var e struct {
 		ID   *string `json:"id"`
 		Type string  `json:"type"`
 	}
 	if err := json.Unmarshal(event, &e); err != nil {
-		return false, []webhook.FieldError{{Field: "", Message: "is no event"}}
+		return false, webhook.Known{}, []webhook.FieldError{{Field: "", Message: "is no event"}}
 	}
 	if e.ID == nil {
 		faults = append(faults, webhook.FieldError{Field: "id", Message: "is needed"})
+	} else {
+		known.ID = *e.ID
 	}
 	if e.Type == "" {
 		faults = append(faults, webhook.FieldError{Field: "type", Message: "is needed"})
 	}
-	return false, faults
+	return false, known, faults
 }
 
 func (f *fake) local() *webhook.Local {
