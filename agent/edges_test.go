@@ -2,6 +2,7 @@ package agent
 
 import (
 	"bytes"
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -108,6 +109,12 @@ func TestLocalListener(t *testing.T) {
 	status, answer = w.local(http.MethodPost, "/v1/events", `{"id":"e1","type":"incident.updated","incident":{"id":"TIG-1"}}`)
 	if status != 202 || !strings.Contains(answer, `"duplicates":1`) {
 		t.Errorf("a repeat: got %d %s, want 202 and one duplicate", status, answer)
+	}
+	db := must(sql.Open("sqlite", w.path))(w)
+	defer db.Close()
+	var known string
+	if err := db.QueryRow("SELECT known_id || known_type || known_incident || known_severity FROM outbox WHERE event_id = 'e1'").Scan(&known); err != nil || known != "e1incident.updatedTIG-1warning" {
+		t.Errorf("the event was read once, and known is %q, %v", known, err)
 	}
 
 	var report struct {

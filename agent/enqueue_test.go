@@ -1,6 +1,7 @@
 package agent_test
 
 import (
+	"database/sql"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -55,7 +56,8 @@ func TestEnqueueManyWithProgress(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	desk, err := agent.OpenDesk(t.Context(), agent.Config{DB: filepath.Join(t.TempDir(), "agent.db")}, "test", agent.ToCreate)
+	path := filepath.Join(t.TempDir(), "agent.db")
+	desk, err := agent.OpenDesk(t.Context(), agent.Config{DB: path}, "test", agent.ToCreate)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,6 +69,15 @@ func TestEnqueueManyWithProgress(t *testing.T) {
 	}
 	if !slices.Equal(steps, []int{500, 1000, n}) {
 		t.Errorf("progress: %v", steps)
+	}
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var known int
+	if err := db.QueryRow("SELECT count(*) FROM outbox WHERE known_id = event_id").Scan(&known); err != nil || known != n {
+		t.Errorf("%d events were read once, want %d: %v", known, n, err)
 	}
 	if got, err = desk.Enqueue(t.Context(), batch, func(int) {}); err != nil || got.Accepted != 0 || got.Duplicates != n {
 		t.Errorf("again: %d accepted, %d duplicates, %v", got.Accepted, got.Duplicates, err)

@@ -14,8 +14,8 @@
 --
 -- known_… is what the agent's own door has read of the payload before it puts the row in: all four of them, or none where
 -- it leaves the reading to SQLite, as everybody else does. It fills them with nothing but what the payload's expressions say,
--- and a row that has them is not parsed for its INSERT nor for any UPDATE. They are not VIRTUAL, since the rows of others would
--- be parsed to be read.
+-- and a row that has them is not parsed for its INSERT nor for any UPDATE. The generated columns are not VIRTUAL all the same:
+-- the rows of others would be parsed to be read.
 --
 -- Any other payload is parsed for every INSERT and UPDATE, so the expressions say as little as they can: an event_type that
 -- is there means that the payload is a JSON object, which the others and the first constraint go by.
