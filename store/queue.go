@@ -224,7 +224,11 @@ func (s *Store) Ahead(ctx context.Context, of string, after int64, limit int) ([
 	fields := func(q *Queued) []any {
 		return []any{&q.ID, dbText[[]byte]{&q.Payload}, &q.EventID, &q.Type, &q.State, dbTime{&q.CreatedAt}, dbTime{&q.NextAttempt}, &q.Fresh}
 	}
-	return all(ctx, s, "reading the events ahead", fields, `SELECT id, iif(octet_length(payload) <= ?4, payload, ''), event_id, event_type, state, created_at, next_attempt_at,
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("reading the events ahead: %w", err)
+	}
+	// Few rows: to watch the context meanwhile costs two goroutines.
+	return all(context.Background(), s, "reading the events ahead", fields, `SELECT id, iif(octet_length(payload) <= ?4, payload, ''), event_id, event_type, state, created_at, next_attempt_at,
 			octet_length(payload) <= ?4 AND attempts = 0 AND first_attempt_at IS NULL AND merged = 0 AND NOT EXISTS (SELECT 1 FROM delivery WHERE outbox_id = outbox.id)
 		FROM outbox WHERE incident_key = ?1 AND id > ?2 AND state IN ('pending', 'dead') AND parked = 0 ORDER BY id LIMIT ?3`, incident, after, limit, aheadBytes)
 }
