@@ -55,6 +55,7 @@ type delivery struct {
 	ahead    []store.Queued // of the lane, read already
 	next     []follower     // notes that are sent once this event has ended
 	ended    []ended        // notes before this event, not written down yet
+	lot      int            // most notes that were frozen together last; zero at the first lot of a lane
 	took     time.Duration  // by the last request
 
 	taken    time.Time        // when TigerOps applied a change that this event knows nothing of; zero if there is none

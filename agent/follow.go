@@ -19,8 +19,12 @@ const (
 	// long what became of a note may wait to be written down.
 	followFor = 250 * time.Millisecond
 
-	// followAtMost is how many notes are frozen together.
-	followAtMost = 16
+	// followAtFirst is how many notes are frozen together behind the first one that a worker sends of a lane, and how many
+	// are read at a time. Each further lot may be twice as long, up to followAtMost notes and followBytes of events and
+	// requests in memory: a long queue pays for fewer commits, a short one is soon under way.
+	followAtFirst = 16
+	followAtMost  = 64
+	followBytes   = 1 << 20
 )
 
 // follower is a note that is frozen and to be sent once the event before it has been.
@@ -54,8 +58,10 @@ func (d *delivery) follow(ctx context.Context, c *store.Commit) ([]follower, err
 			link = l
 		}
 	}
+	d.lot = min(max(2*d.lot, followAtFirst), followAtMost)
 	var all []follower
-	for last := d; len(all) < max(1, min(followAtMost, int(a.drain.followFor/max(d.took, time.Microsecond)))); {
+	size, most := 0, max(1, min(d.lot, int(a.drain.followFor/max(d.took, time.Microsecond))))
+	for last := d; len(all) < most && size < followBytes; {
 		f, ok, err := last.follower(ctx, &link)
 		if err != nil {
 			return nil, err
@@ -65,6 +71,7 @@ func (d *delivery) follow(ctx context.Context, c *store.Commit) ([]follower, err
 			break
 		}
 		all = append(all, f)
+		size += len(f.ev.Payload) + len(f.req.Body)
 		last = f.delivery
 	}
 	return all, nil
@@ -140,7 +147,7 @@ func (d *delivery) behind(ctx context.Context) (store.Queued, bool, error) {
 			return store.Queued{}, false, nil
 		}
 		var err error
-		if d.ahead, err = d.a.st.Ahead(ctx, d.ev.Lane, d.ev.ID, followAtMost); err != nil {
+		if d.ahead, err = d.a.st.Ahead(ctx, d.ev.Lane, d.ev.ID, followAtFirst); err != nil {
 			return store.Queued{}, false, fmt.Errorf("read what follows: %w", err)
 		}
 	}
@@ -156,9 +163,9 @@ func (d *delivery) goesOn() bool {
 
 // sendNext sends the note that follows, in this one's place.
 func (d *delivery) sendNext(ctx context.Context) (v verdict, finished bool, err error) {
-	f, rest, ended := d.next[0], d.next[1:], d.ended
+	f, rest, ended, lot := d.next[0], d.next[1:], d.ended, d.lot
 	*d = *f.delivery
-	d.next, d.ended = rest, ended
+	d.next, d.ended, d.lot = rest, ended, lot
 	d.a.drain.follows(d.lane, f.head)
 	return d.send(ctx, f.req, false, nil)
 }
