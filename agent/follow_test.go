@@ -131,6 +131,41 @@ func TestNotesOfALaneFollowOneAnother(t *testing.T) {
 	is(t, "requests that nothing needs", w.sim.Counters().ByStatus[http.StatusUnprocessableEntity], 0)
 }
 
+func TestLongNotesFollowInLotsThatTheMemoryHolds(t *testing.T) {
+	t.Parallel()
+	list := notes(50)
+	for _, e := range list {
+		e["step"].(m)["detail"] = strings.Repeat("a long story ", 4600) // 60 kB
+	}
+	allThere := make(chan struct{})
+	var first int64 // row of the first note
+	most := 0
+	w, l := listening(t, func(w *world, n int, body string) {
+		<-allThere
+		open := 0
+		for i := range list {
+			for _, s := range must(w.a.st.Steps(w.ctx, first+int64(i)))(w) {
+				if s.State == store.StepOpen {
+					open++
+				}
+			}
+		}
+		most = max(most, open)
+	})
+	first = w.outbox(theFirst).ID + 1
+	for _, e := range list {
+		w.post(e)
+	}
+	close(allThere)
+	for _, e := range list {
+		w.ends(e, store.Done)
+	}
+	same(t, "order", l.order(50), inOrder(50)...)
+	if most < followAtFirst || most > followAtFirst+2 {
+		t.Errorf("notes of 60 kB that were frozen together: got up to %d, want about a MiB of them", most)
+	}
+}
+
 func TestANoteThatIsRefusedHoldsUpThoseBehindIt(t *testing.T) {
 	t.Parallel()
 	list := notes(12)
