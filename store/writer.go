@@ -25,16 +25,24 @@ const (
 	batchBytes   = 4 << 20
 )
 
-// Checkpoints are small and steady, because a large one is what makes the slowest writers slow: after every
-// checkpointLook batches the WAL is looked at, and once checkpointPages of it are not in the file they are moved there
-// by a read connection, beside what is written meanwhile. Such a checkpoint never catches up with a busy writer, and SQLite
-// writes the WAL from its beginning again only once all of it is in the file: so a WAL of restartPages is moved by the
-// writer itself, between two transactions, when little of it is left to move.
+// Checkpoints are small and steady, because a large one is what makes the slowest writers slow: once about
+// checkpointPages of the WAL are not in the file a read connection moves them there, beside what is written meanwhile. Such
+// a checkpoint never catches up with a busy writer, and SQLite writes the WAL from its beginning again only once all of it
+// is in the file: so a WAL of restartPages is moved by the writer itself, between two transactions, when little of it is
+// left to move.
 const (
-	checkpointLook  = 8
 	checkpointPages = 400
 	restartPages    = 2000
 )
+
+// pagesOf is about how many pages a transaction writes: its members' bytes, a page or two each in the indexes, and those
+// that every commit changes. A batch of eight events of 1 KiB writes 17, one alone 5 or 6.
+func pagesOf(batch []*job) (pages int) {
+	for _, j := range batch {
+		pages += 1 + j.size>>12
+	}
+	return pages + 4
+}
 
 // job is one writer that waits for the next commit.
 type job struct {
@@ -78,7 +86,7 @@ type writer struct {
 	// The rest belongs to who has the turn.
 	c            *conn
 	reopened     int64 // connections opened after the first; data_version starts anew with each
-	batches      int   // since the WAL was looked at
+	pages        int   // about how many were written since the WAL was looked at
 	version      int64 // data_version as last read
 	versionAt    time.Time
 	strangerTill time.Time
@@ -154,7 +162,7 @@ func (w *writer) commitAlone(j *job) bool {
 		if panicked && w.c != nil {
 			w.rollback()
 		}
-		tend := w.batches >= checkpointLook
+		tend := w.pages >= checkpointPages
 		w.turn <- struct{}{} // also from a panic, which a handler of net/http survives
 		if tend {
 			w.poke()
@@ -334,7 +342,7 @@ func finish(batch []*job, err error) {
 // commit runs a batch as one transaction. If the transaction is lost nobody of a batch is told of success, and each
 // member runs again alone, so that one bad member costs the others nothing but time.
 func (w *writer) commit(batch []*job) {
-	w.batches++
+	w.pages += pagesOf(batch)
 	if len(batch) == 1 && batch[0].whole {
 		if err := w.bare(batch[0]); !errors.Is(err, errTransaction) {
 			if err != nil {
@@ -514,16 +522,16 @@ func (w *writer) dataVersion(now time.Time) (int64, error) {
 // checkpointWhenDue has the WAL's pages moved into the file, a few hundred at a time. It comes after the acknowledgements,
 // and its failure is nobody's: the WAL holds what was committed.
 func (w *writer) checkpointWhenDue() {
-	if w.c == nil || w.batches < checkpointLook {
+	if w.c == nil || w.pages < checkpointPages {
 		return
 	}
-	w.batches = 0
+	w.pages = 0
 	if w.litestream.Load() {
 		return
 	}
 	var busy, log, moved int64
 	_, err := w.c.row("PRAGMA wal_checkpoint(NOOP)", nil, &busy, &log, &moved)
-	if err != nil || log-moved < checkpointPages && log < restartPages || !w.moves.CompareAndSwap(false, true) {
+	if err != nil || log-moved < checkpointPages/2 && log < restartPages || !w.moves.CompareAndSwap(false, true) {
 		return
 	}
 	if log < restartPages {
