@@ -3,11 +3,13 @@ package store
 import "time"
 
 // Between processes SQLite's write lock has no queue: who finds it taken sleeps and tries again, ever more seldom, and one
-// who writes without a pause gets it nearly every time. So while a stranger writes too, as a commit in the last strangerFor
-// shows, no batch holds the lock for long, and after each it is left free until he must have met it so.
+// who writes without a pause gets it nearly every time. So while a stranger writes too no batch holds the lock for long, and
+// after each it is left free until he must have met it so: for strangerFor after a commit of his that was not the first
+// within that time, and for strangerOnce after one that was, since many write once and are gone.
 const (
 	strangerLook = 5 * time.Millisecond
 	strangerFor  = time.Second
+	strangerOnce = 100 * time.Millisecond
 	// strangerBatch is for how long members join a batch then. With its commit it mostly ends before the second of the
 	// strangerTries.
 	strangerBatch = 1500 * time.Microsecond
@@ -27,6 +29,15 @@ func pauseAfter(held time.Duration) time.Duration {
 		}
 	}
 	return try + try/4 + 250*time.Microsecond
+}
+
+// strangerCame notes that a stranger has committed something.
+func (w *writer) strangerCame(now time.Time) {
+	stays := strangerOnce
+	if now.Sub(w.strangerAt) <= strangerFor {
+		stays = strangerFor
+	}
+	w.strangerAt, w.strangerTill = now, now.Add(stays)
 }
 
 // clock is what the writer keeps away from the lock by.

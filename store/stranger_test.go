@@ -129,6 +129,21 @@ func TestTheLockIsLeftFreeOnlyWhileAStrangerWrites(t *testing.T) {
 	write("g")
 	write("h")
 	pauses("pauses once he has gone")
+
+	come()
+	h.move(200 * time.Millisecond)
+	write("i")
+	write("j")
+	pauses("pauses a while after he wrote once")
+	come()
+	h.move(900 * time.Millisecond)
+	write("k")
+	write("l")
+	pauses("pauses a while after he wrote again within a second", store.PauseAfter(held))
+	h.move(200 * time.Millisecond)
+	write("m")
+	write("n")
+	pauses("pauses a second after he wrote last")
 }
 
 // To wait for the stranger's lock is not to hold it: a lone event begins a transaction then, which tells the one from the other.

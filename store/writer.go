@@ -89,6 +89,7 @@ type writer struct {
 	pages        int   // about how many were written since the WAL was looked at
 	version      int64 // data_version as last read
 	versionAt    time.Time
+	strangerAt   time.Time // when a commit of a stranger was last noticed
 	strangerTill time.Time
 	freeTill     time.Time // until then the write lock is left to strangers
 }
@@ -513,7 +514,7 @@ func (w *writer) dataVersion(now time.Time) (int64, error) {
 	}
 	v += w.reopened << 32
 	if w.version != 0 && v != w.version {
-		w.strangerTill = now.Add(strangerFor)
+		w.strangerCame(now)
 	}
 	w.version, w.versionAt = v, now
 	return v, nil
