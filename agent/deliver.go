@@ -264,12 +264,16 @@ func (d *delivery) step(ctx context.Context) (v verdict, finished bool, err erro
 }
 
 // mayBeRouted says whether it is worth a look if an alert route has made an incident, where only routes make them: when
-// the alert was just fired, and before the alert is resolved and what waits for an incident is ended.
+// the alert was just fired, and before the alert is resolved and what waits for an incident is ended. Where an earlier
+// attempt looked, the alert may have been resolved long after, so it is looked once more.
 func (d *delivery) mayBeRouted(in mapping.Input, out mapping.Outcome, ledger []store.Step) bool {
-	if d.routed || d.link != nil || in.Rules.AutoDeclare || !in.AlertFired || d.a.cfg.Load().DryRun {
+	if d.routed || d.link != nil || in.Rules.AutoDeclare || d.a.cfg.Load().DryRun {
 		return false
 	}
-	return d.event.Type == mapping.IncidentResolved || out.Park != "" && len(ledger) > 0
+	if d.event.Type == mapping.IncidentResolved {
+		return in.AlertFired || len(ledger) > 0
+	}
+	return in.AlertFired && out.Park != "" && len(ledger) > 0
 }
 
 // endsWith says whether an event can end in the transaction that ends its last step. After the others there is more to

@@ -385,6 +385,23 @@ func TestOut4AlertsOnlyWithoutAutoDeclare(t *testing.T) {
 		is(t, "incidents", len(w.sim.Snapshot().Incidents), 0)
 		is(t, "alert", w.sim.Snapshot().Alerts[0].Status, "resolved")
 	})
+	t.Run("not skipped if one was made while the resolve was on its way", func(t *testing.T) {
+		t.Parallel()
+		w, list := begin(t, worldOptions{})
+		w.sim.SetWebhook("")
+		must(w.sim.Break(simulator.Fault{Kind: simulator.StatusCode, Status: 503, Method: "POST", Path: "/v2/alert_events/**"}))(w)
+		end := event(mapping.IncidentResolved)
+		w.post(end)
+		eventually(t, "the first attempt to resolve the alert", func() bool { return len(w.sent()) > 1 })
+		ref := byRoute(w)
+		w.sim.Mend()
+		w.ends(end, store.Done)
+		for _, e := range list {
+			w.ends(e, store.Done)
+		}
+		is(t, "status", w.inc(ref).Status.Category, "learning")
+		is(t, "alert", w.sim.Snapshot().Alerts[0].Status, "resolved")
+	})
 	t.Run("skipped then, however many they are", func(t *testing.T) {
 		t.Parallel()
 		w := newRunning(t, worldOptions{config: alertsOnly})
