@@ -14,8 +14,8 @@
 --
 -- known_… is what the agent's own door has read of the payload before it puts the row in: all four of them, or none where
 -- it leaves the reading to SQLite, as everybody else does. It fills them with nothing but what the payload's expressions say,
--- and a row that has them is not parsed for its INSERT nor for any UPDATE. The generated columns are not VIRTUAL all the same:
--- the rows of others would be parsed to be read.
+-- and a row that has them is not parsed for its INSERT nor for any UPDATE. The generated columns are STORED
+-- nevertheless: the rows of others would be parsed to be read.
 --
 -- Any other payload is parsed for every INSERT and UPDATE, so the expressions say as little as they can: an event_type that
 -- is there means that the payload is a JSON object, which the others and the first constraint go by.
@@ -70,6 +70,9 @@ CREATE TABLE outbox (
     known_incident   TEXT,                        -- NULL: the event names none
     known_severity   TEXT,                        -- the same
     payload          TEXT NOT NULL,
+    CONSTRAINT known_columns_are_for_the_agent_and_all_or_none CHECK (CASE WHEN known_type IS NULL
+        THEN known_id IS NULL AND known_incident IS NULL AND known_severity IS NULL
+        ELSE known_type <> '' AND known_id IS NOT NULL AND known_id <> '' END),
     CONSTRAINT payload_must_be_a_json_object CHECK (
         event_type IS NOT NULL OR CASE WHEN json_valid(payload) THEN json_type(payload) = 'object' ELSE 0 END),
     CONSTRAINT event_needs_a_type CHECK (event_type IS NOT NULL),
@@ -107,8 +110,8 @@ CREATE TABLE outbox_change (
     lane TEXT NOT NULL
 ) STRICT;
 
--- After, not before: a BEFORE trigger makes SQLite compute every generated column twice. A row whose id is known before it
--- is put in is not put in: the agent's statement asks event_seen itself.
+-- After, not before: a BEFORE trigger makes SQLite compute every generated column twice. The agent's own
+-- statement asks event_seen itself before it puts a row in whose id is known.
 -- +goose StatementBegin
 CREATE TRIGGER outbox_passes_over_an_event_seen_before AFTER INSERT ON outbox
 WHEN NEW.known_type IS NULL AND EXISTS (SELECT 1 FROM event_seen WHERE event_id = NEW.event_id)
@@ -419,7 +422,7 @@ WITH t AS (
            strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-10 minutes') AS ten_minutes_ago,
            -- One of the newest steps was just done: the agent runs, and incident.io takes what it sends.
            coalesce((SELECT max(d.state = 'done' AND d.started_at >= strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-2 minutes'))
-                     FROM (SELECT state, started_at FROM delivery ORDER BY rowid DESC LIMIT 50) d), 0) AS moves
+                     FROM (SELECT state, started_at FROM delivery ORDER BY rowid DESC LIMIT 200) d), 0) AS moves
 ),
 head AS (
     SELECT min(id) AS id FROM outbox WHERE state IN ('pending', 'dead') AND parked = 0 AND incident_key IS NOT NULL

@@ -51,7 +51,7 @@ func (t *tx) insertEvent(payload string, k Known) (Inserted, error) {
 		return t.insertUnread(payload)
 	}
 	// A repeat of an event whose row has been pruned lacks a payload, and what lacks something is passed over as a repeat
-	// of one that is there. Either is seldom, and so is what is refused: the other statement says which of them it is.
+	// of one that is there, and so is what is refused.
 	n, id, err := t.insert(`INSERT OR IGNORE INTO outbox (payload, created_at, next_attempt_at, known_id, known_type, known_incident, known_severity)
 		VALUES (iif(EXISTS (SELECT 1 FROM event_seen WHERE event_id = ?3), NULL, ?1), ?2, ?2, ?3, ?4, ?5, ?6)`,
 		payload, t.now, k.ID, k.Type, nullText(k.Incident), nullText(k.Severity))
@@ -59,7 +59,12 @@ func (t *tx) insertEvent(payload string, k Known) (Inserted, error) {
 		return Inserted{}, err
 	}
 	if n == 0 {
-		return t.insertUnread(payload)
+		in := Inserted{EventID: k.ID, Duplicate: true} // unless it is neither there nor seen
+		found, err := t.row(`SELECT id FROM outbox WHERE event_id = ?1 UNION ALL SELECT 0 FROM event_seen WHERE event_id = ?1 LIMIT 1`, []any{k.ID}, &in.ID)
+		if err != nil || found {
+			return in, err
+		}
+		return t.insertUnread(payload) // which says why
 	}
 	return t.new(Inserted{ID: id, EventID: k.ID}, k.Incident), nil
 }

@@ -190,6 +190,12 @@ func TestWhatIsKnownOfAnEventIsNotReadAgain(t *testing.T) {
 		t.Error("no object is taken")
 	}
 	equal(t, "what came with one that is refused", get(t, db, "SELECT count(*) FROM outbox WHERE event_id = 'new'"), "0")
+	for _, values := range []string{"NULL, 'incident.updated', 'TIG-1'", "'', 'incident.updated', 'TIG-1'", "'x', '', 'TIG-1'", "'x', NULL, 'TIG-1'", "NULL, NULL, 'TIG-1'"} {
+		_, err := db.Exec(`INSERT INTO outbox (payload, known_id, known_type, known_incident) VALUES ('{}', ` + values + `)`)
+		if err == nil || !strings.Contains(err.Error(), "known_columns_are_for_the_agent_and_all_or_none") {
+			t.Errorf("%s: got %v", values, err)
+		}
+	}
 	for _, column := range []string{"known_id", "known_type", "known_incident", "known_severity"} {
 		if _, err := db.Exec("UPDATE outbox SET " + column + " = 'other'"); err == nil || !strings.Contains(err.Error(), "stays as it came") {
 			t.Errorf("%s is changed: %v", column, err)

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"io/fs"
 	"time"
 )
@@ -29,6 +30,28 @@ func (o Options) WithClock(now func() time.Time, sleep func(time.Duration)) Opti
 
 // PauseAfter is how long the write lock is left free after it was held.
 func PauseAfter(held time.Duration) time.Duration { return pauseAfter(held) }
+
+// TakeReaders takes every read connection, until release.
+func (s *Store) TakeReaders(ctx context.Context) (release func(), err error) {
+	var all []*sql.Conn
+	release = func() {
+		for _, c := range all {
+			c.Close()
+		}
+	}
+	for range readers {
+		c, err := s.readDB.Conn(ctx)
+		if err != nil {
+			release()
+			return nil, err
+		}
+		all = append(all, c)
+	}
+	return release, nil
+}
+
+// EndWriter ends the writer and what it began, as Close does first.
+func (s *Store) EndWriter() { s.writer.close() }
 
 // Moved waits for a checkpoint beside the writer.
 func (s *Store) Moved() { s.writer.moving.Wait() }

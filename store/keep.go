@@ -128,7 +128,7 @@ func (s *Store) old(ctx context.Context, p prunable, cut string, after int64, li
 }
 
 func (s *Store) remove(ctx context.Context, p prunable, cut string, ids []int64) (n int, err error) {
-	err = s.write(ctx, "pruning "+p.table, 0, func(t *tx) error {
+	err = s.write(ctx, "pruning "+p.table, len(ids)<<12, func(t *tx) error {
 		n = 0
 		for _, id := range ids {
 			// Looked at again: the incident may have come to life meanwhile.
@@ -229,10 +229,20 @@ func (s *Store) Checkpoint(ctx context.Context) error {
 }
 
 // moveWAL is a checkpoint on a read connection, which query_only allows: writers go on meanwhile.
-func (s *Store) moveWAL() error {
+func (s *Store) moveWAL(ctx context.Context) error {
+	c, err := s.readDB.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("moving the WAL into the file: %w", err)
+	}
+	defer c.Close()
+	if s.litestream.Load() { // found while this waited for the connection
+		return nil
+	}
 	var busy, log, moved int64
-	_, err := s.one(context.Background(), "moving the WAL into the file", "PRAGMA wal_checkpoint(PASSIVE)", nil, &busy, &log, &moved)
-	return err
+	if err := c.QueryRowContext(ctx, "PRAGMA wal_checkpoint(PASSIVE)").Scan(&busy, &log, &moved); err != nil {
+		return fmt.Errorf("moving the WAL into the file: %w", s.sound(err))
+	}
+	return nil
 }
 
 // lookForLitestream finds its tables, which it makes when it begins to replicate the file.

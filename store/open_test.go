@@ -384,6 +384,22 @@ func TestCheckpointsAreSteadyAndLeftToLitestreamWhereItIs(t *testing.T) {
 	}
 }
 
+// No read connection is free for it, so the writer moves the WAL, and a stop waits for nobody.
+func TestReadersThatAreAllBusyKeepNothingFromTheFile(t *testing.T) {
+	t.Parallel()
+	o := ready(t)
+	s := open(t, o)
+	release := must[func()](t)(s.TakeReaders(ctx))
+	defer release()
+	for i := range 200 { // 5000 pages
+		insert(t, s, append(event(fmt.Sprint("e", i), "TIG-1"), bytes.Repeat([]byte(" "), 100_000)...))
+	}
+	if wal := must[fs.FileInfo](t)(os.Stat(o.Path + "-wal")).Size(); wal > 12<<20 {
+		t.Errorf("the WAL has grown to %d bytes", wal)
+	}
+	s.EndWriter()
+}
+
 // A full disk would refuse it, and then nothing could be read or checkpointed any more.
 func TestOpeningAFileThatIsThereWritesNothing(t *testing.T) {
 	t.Parallel()

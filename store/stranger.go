@@ -4,12 +4,14 @@ import "time"
 
 // Between processes SQLite's write lock has no queue: who finds it taken sleeps and tries again, ever more seldom, and one
 // who writes without a pause gets it nearly every time. So while a stranger writes too no batch holds the lock for long, and
-// after each it is left free until he must have met it so: for strangerFor after a commit of his that was not the first
-// within that time, and for strangerOnce after one that was, since many write once and are gone.
+// after each it is left free until he must have met it so: for strangerFor after a commit of his that follows another
+// within strangerAgain, and for strangerOnce after any other, since many write once and are gone. strangerAgain is longer
+// than he waits for the lock by the examples' busy_timeout.
 const (
-	strangerLook = 5 * time.Millisecond
-	strangerFor  = time.Second
-	strangerOnce = 100 * time.Millisecond
+	strangerLook  = 5 * time.Millisecond
+	strangerFor   = time.Second
+	strangerAgain = 6 * time.Second
+	strangerOnce  = 100 * time.Millisecond
 	// strangerBatch is for how long members join a batch then. With its commit it mostly ends before the second of the
 	// strangerTries.
 	strangerBatch = 1500 * time.Microsecond
@@ -34,7 +36,7 @@ func pauseAfter(held time.Duration) time.Duration {
 // strangerCame notes that a stranger has committed something.
 func (w *writer) strangerCame(now time.Time) {
 	stays := strangerOnce
-	if now.Sub(w.strangerAt) <= strangerFor {
+	if now.Sub(w.strangerAt) <= strangerAgain {
 		stays = strangerFor
 	}
 	w.strangerAt, w.strangerTill = now, now.Add(stays)

@@ -28,8 +28,8 @@ const (
 // Checkpoints are small and steady, because a large one is what makes the slowest writers slow: once about
 // checkpointPages of the WAL are not in the file a read connection moves them there, beside what is written meanwhile. Such
 // a checkpoint never catches up with a busy writer, and SQLite writes the WAL from its beginning again only once all of it
-// is in the file: so a WAL of restartPages is moved by the writer itself, between two transactions, when little of it is
-// left to move.
+// is in the file: so a WAL of restartPages is moved by the writer itself, between two transactions, also where no read
+// connection came to it. Mostly little of it is left to move then.
 const (
 	checkpointPages = 400
 	restartPages    = 2000
@@ -66,10 +66,10 @@ type writer struct {
 	log        *slog.Logger
 	clock      clock
 	notify     func(topics, []Arrival)
-	litestream *atomic.Bool  // checkpoints are left to Litestream
-	moveWAL    func() error  // a checkpoint on another connection
-	ties       atomic.Uint64 // see Store.Ties
-	since      atomic.Int64  // when the transaction under way began, in nanoseconds; 0: none is
+	litestream *atomic.Bool                // checkpoints are left to Litestream
+	moveWAL    func(context.Context) error // a checkpoint on another connection
+	ties       atomic.Uint64               // see Store.Ties
+	since      atomic.Int64                // when the transaction under way began, in nanoseconds; 0: none is
 
 	mu     sync.Mutex
 	queue  []*job
@@ -80,6 +80,8 @@ type writer struct {
 	done   chan struct{}
 	moving sync.WaitGroup // a checkpoint beside the writer
 	moves  atomic.Bool    // there is one
+	ending context.Context
+	end    context.CancelFunc
 
 	turn chan struct{} // holds a token while nobody has the connection
 
@@ -94,13 +96,14 @@ type writer struct {
 	freeTill     time.Time // until then the write lock is left to strangers
 }
 
-func startWriter(db *sql.DB, log *slog.Logger, clock clock, notify func(topics, []Arrival), litestream *atomic.Bool, moveWAL func() error) (*writer, error) {
+func startWriter(db *sql.DB, log *slog.Logger, clock clock, notify func(topics, []Arrival), litestream *atomic.Bool, moveWAL func(context.Context) error) (*writer, error) {
 	c, err := openConn(db)
 	if err != nil {
 		return nil, err
 	}
 	w := &writer{db: db, log: log, clock: clock, notify: notify, litestream: litestream, moveWAL: moveWAL, c: c,
 		wake: make(chan struct{}, 1), done: make(chan struct{}), turn: make(chan struct{}, 1)}
+	w.ending, w.end = context.WithCancel(context.Background())
 	w.turn <- struct{}{}
 	go w.loop()
 	return w, nil
@@ -264,6 +267,7 @@ func (w *writer) close() {
 	w.mu.Unlock()
 	w.poke()
 	<-w.done
+	w.end()
 	w.moving.Wait()
 }
 
@@ -532,20 +536,24 @@ func (w *writer) checkpointWhenDue() {
 	}
 	var busy, log, moved int64
 	_, err := w.c.row("PRAGMA wal_checkpoint(NOOP)", nil, &busy, &log, &moved)
-	if err != nil || log-moved < checkpointPages/2 && log < restartPages || !w.moves.CompareAndSwap(false, true) {
+	if err != nil || log-moved < checkpointPages/2 && log < restartPages {
 		return
 	}
 	if log < restartPages {
-		w.moving.Go(func() { w.checkpointed(w.moveWAL()) })
+		if w.moves.CompareAndSwap(false, true) {
+			w.moving.Go(func() {
+				defer w.moves.Store(false)
+				w.checkpointed(w.moveWAL(w.ending))
+			})
+		}
 		return
 	}
-	_, err = w.c.row("PRAGMA wal_checkpoint(PASSIVE)", nil, &busy, &log, &moved)
+	_, err = w.c.row("PRAGMA wal_checkpoint(PASSIVE)", nil, &busy, &log, &moved) // beside another it does nothing
 	w.checkpointed(err)
 }
 
 func (w *writer) checkpointed(err error) {
-	w.moves.Store(false)
-	if err != nil {
+	if err != nil && w.ending.Err() == nil {
 		w.log.Warn("a checkpoint did not succeed; the WAL keeps growing until one does", "error", err)
 	}
 }

@@ -41,7 +41,8 @@ type Local struct {
 	// faults' Index is filled in here, and what is known of the event goes to Store.
 	Check func(event json.RawMessage) (test bool, known Known, faults []FieldError)
 	// Store makes the events durable, all or none, and tells for each what became of it. An *Error of status 422 may name
-	// payloads by their index in the argument. known is of the payload in the same place. ctx ends after 10 seconds, not when the client goes away.
+	// payloads by their index in the argument. known belongs to the payload in the same place. ctx ends after 10 seconds, not
+	// when the client goes away.
 	Store func(ctx context.Context, payloads [][]byte, known []Known) ([]Inserted, error)
 
 	// Inbox gives at most limit pending changes with an id above after, in order, each a JSON object with its id.
