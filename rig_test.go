@@ -7,14 +7,17 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -160,19 +163,28 @@ func newRig(t testing.TB, o simulator.Options) *rig {
 	return r
 }
 
-// freePort asks the kernel for a port that nobody listens on.
+// nextPort is where freePort goes on.
+var nextPort atomic.Int64
+
+func init() { nextPort.Store(rand.Int64N(ports)) }
+
+// ports from firstPort on are below those that the kernel gives to outgoing connections on Linux
+// (net.ipv4.ip_local_port_range, 32768 to 60999), so that none of those takes one while the agent is not running.
+const firstPort, ports = 18_000, 14_000
+
+// freePort is a port that nobody listens on, another one each time: who asks for two before he listens would get the same
+// from the kernel now and then.
 func freePort(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range ports {
+		port := strconv.FormatInt(firstPort+nextPort.Add(1)%ports, 10)
+		if l, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
+			_ = l.Close()
+			return port
+		}
 	}
-	defer func() { _ = l.Close() }()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
+	t.Fatal("no free port")
+	return ""
 }
 
 func tail(s string, lines int) string {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -177,12 +179,23 @@ func (p *process) spent(do func() (done int, err error)) (micros float64, err er
 	return float64((after - before).Microseconds()) / float64(max(n, 1)), err
 }
 
-// freeAddr asks the kernel for a loopback port that nobody listens on.
+// nextPort is where freeAddr goes on.
+var nextPort atomic.Int64
+
+func init() { nextPort.Store(rand.Int64N(ports)) }
+
+// ports from firstPort on are below those that the kernel gives to outgoing connections on Linux
+// (net.ipv4.ip_local_port_range, 32768 to 60999), so that none of the many here takes one before its listener does.
+const firstPort, ports = 18_000, 14_000
+
+// freeAddr is a loopback address that nobody listens on, another one each time: whoever asks for two before he listens
+// would get the same from the kernel now and then.
 func freeAddr() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	for range ports {
+		addr := "127.0.0.1:" + strconv.FormatInt(firstPort+nextPort.Add(1)%ports, 10)
+		if l, err := net.Listen("tcp", addr); err == nil {
+			return addr, l.Close()
+		}
 	}
-	defer l.Close()
-	return l.Addr().String(), nil
+	return "", errors.New("no free port")
 }
