@@ -4,7 +4,9 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -49,6 +51,7 @@ type port struct {
 	bodies    gate
 	verifying chan struct{}
 	quiet     *throttle
+	keys      atomic.Pointer[keyring] // of the secrets as they last were
 }
 
 // Handler gives the port's handler. It panics if a needed field is nil.
@@ -99,10 +102,9 @@ func (p *port) receive(w http.ResponseWriter, r *http.Request) error {
 	if r.ContentLength > maxBody {
 		return tooLarge(w, nil)
 	}
-	signed, secrets := envelopes(r.Header), p.Secrets()
-	// What the headers alone rule out is not read: without the body a good signature can only be "wrong".
-	if _, _, reason := verifyStandard(secrets, signed, nil); reason != "" && reason != reasonNoMatch {
-		return closing(w, unsigned(reason))
+	signed, keys := envelopes(r.Header), p.inForce()
+	if reason := keys.rule(signed); reason != "" {
+		return closing(w, unsigned(reason)) // the body is not even read
 	}
 	body, release, err := p.bodies.body(w, r)
 	if err != nil {
@@ -110,7 +112,7 @@ func (p *port) receive(w http.ResponseWriter, r *http.Request) error {
 	}
 	defer release()
 	p.verifying <- struct{}{}
-	id, secret, reason := verifyStandard(secrets, signed, body)
+	id, secret, reason := keys.verify(signed, body)
 	<-p.verifying
 	if reason != "" {
 		return unsigned(reason)
@@ -132,6 +134,17 @@ func (p *port) receive(w http.ResponseWriter, r *http.Request) error {
 	p.observe(outcome, "secret_"+strconv.Itoa(secret))
 	w.WriteHeader(http.StatusNoContent)
 	return nil
+}
+
+// inForce gives the secrets in force. They are read from their text only when they have changed.
+func (p *port) inForce() *keyring {
+	secrets := p.Secrets()
+	if k := p.keys.Load(); k != nil && slices.Equal(k.secrets, secrets) {
+		return k
+	}
+	k := newKeyring(secrets)
+	p.keys.Store(k)
+	return k
 }
 
 // isJSON tells what encoding/json's Valid does, in a fifth of the time. Names that come twice and text that is no UTF-8

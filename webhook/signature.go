@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -137,17 +138,41 @@ func envelopes(h http.Header) []envelope {
 
 func (e envelope) id() string { return http.Header(e).Get(standardwebhooks.HeaderWebhookID) }
 
-// verifyStandard tries each envelope with each secret. It gives the envelope's id and the index of the secret that
-// matched, or the reason that is most telling: headers that are wrong in themselves come before a signature that is.
-func verifyStandard(secrets []string, all []envelope, body []byte) (id string, secret int, reason string) {
-	if len(all) == 0 {
-		return "", 0, reasonNoHeaders
-	}
-	reason = reasonNoSecret
+// keyring are the secrets in force, made ready to verify by.
+type keyring struct {
+	secrets []string
+	keys    []*standardwebhooks.Webhook // nil for a secret that is none: the configuration names it
+	usable  bool                        // one of them is not
+}
+
+func newKeyring(secrets []string) *keyring {
+	k := &keyring{secrets: slices.Clone(secrets), keys: make([]*standardwebhooks.Webhook, len(secrets))}
 	for i, text := range secrets {
-		wh, err := standard(text)
-		if err != nil {
-			continue // the configuration names it; another may still verify
+		if wh, err := standard(text); err == nil {
+			k.keys[i], k.usable = wh, true
+		}
+	}
+	return k
+}
+
+// rule tells why no body at all could make these headers good; empty if one could.
+func (k *keyring) rule(all []envelope) (reason string) {
+	switch {
+	case len(all) == 0:
+		return reasonNoHeaders
+	case !k.usable:
+		return reasonNoSecret
+	}
+	return ""
+}
+
+// verify tries each envelope with each secret. It gives the envelope's id and the index of the secret that matched, or the
+// reason that is most telling: headers that are wrong in themselves come before a signature that is.
+func (k *keyring) verify(all []envelope, body []byte) (id string, secret int, reason string) {
+	reason = k.rule(all)
+	for i, wh := range k.keys {
+		if wh == nil {
+			continue
 		}
 		for _, e := range all {
 			err := wh.Verify(body, http.Header(e))
