@@ -3,7 +3,6 @@ package agent
 import (
 	"bytes"
 	"encoding/json"
-	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -41,11 +40,22 @@ func (s subject) group(eventType string) string {
 	return s.about + ":" + s.id
 }
 
-// typeVersion ends an event type: public_incident.incident_created_v2.
-var typeVersion = regexp.MustCompile(`_v[0-9]+$`)
+// withoutVersion is an event type without its end: public_incident.incident_created for public_incident.incident_created_v2.
+func withoutVersion(eventType string) string {
+	if base := strings.TrimRight(eventType, "0123456789"); base != eventType {
+		if kind, ok := strings.CutSuffix(base, "_v"); ok {
+			return kind
+		}
+	}
+	return eventType
+}
 
-// plainType is the form of an event type that a path in a database's query can name.
-var plainType = regexp.MustCompile(`^[a-zA-Z0-9._-]+$`)
+// plainType tells that a path in a database's query can name an event type.
+func plainType(eventType string) bool {
+	return eventType != "" && !strings.ContainsFunc(eventType, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' || r == '_' || r == '-')
+	})
+}
 
 // hook is a webhook that waits, with its meaning and without its body.
 type hook struct {
@@ -64,10 +74,10 @@ func hookOf(w store.Webhook) *hook {
 // readHook reads a webhook's body, which is valid JSON. What is missing or of another form than known is passed over, so
 // that a webhook of another form holds up no other.
 func readHook(w store.Webhook, valid []byte) *hook {
-	body := object(mapping.Members(valid))
+	body := object{mapping.MembersOf(valid)}
 	h := &hook{Webhook: w}
 	h.Body = nil
-	if told := body.text("event_type"); h.EventType == "" && plainType.MatchString(told) {
+	if told := body.text("event_type"); h.EventType == "" && plainType(told) {
 		h.EventType = told
 	}
 	payload := body.object(h.EventType)
@@ -98,7 +108,7 @@ func incidentOf(eventType string, p object) string {
 // subjectOf reads a webhook's payload, which stands in its body under the name of its type.
 func subjectOf(eventType string, p object) subject {
 	private := strings.HasPrefix(eventType, "private_")
-	kind := typeVersion.ReplaceAllString(eventType, "")
+	kind := withoutVersion(eventType)
 	kind = strings.TrimPrefix(strings.TrimPrefix(kind, "public_"), "private_")
 
 	switch {
@@ -106,7 +116,7 @@ func subjectOf(eventType string, p object) subject {
 		return subject{about: aboutAlert, id: p.text("id"), dedup: p.text("deduplication_key"), private: private}.ifNamed()
 	case strings.HasPrefix(kind, "escalation."):
 		e := p
-		if inner := p.object("escalation"); inner != nil {
+		if inner := p.object("escalation"); inner.Members != nil {
 			e = inner
 		}
 		s := subject{about: aboutEscalation, id: e.text("id"), private: private}
@@ -119,7 +129,7 @@ func subjectOf(eventType string, p object) subject {
 		return s.ifNamed()
 	case strings.HasPrefix(kind, "incident.incident_"):
 		i := p
-		if inner := p.object("incident"); inner != nil {
+		if inner := p.object("incident"); inner.Members != nil {
 			i = inner
 		}
 		return subject{about: aboutIncident, id: i.text("id"), declared: i.declared(), what: ofUpdates, private: private}.ifNamed()
@@ -162,10 +172,10 @@ func (s subject) ifNamed() subject {
 }
 
 // object is a valid JSON object whose members are read one by one, so that one of an unknown form spoils no other.
-type object map[string]json.RawMessage
+type object struct{ mapping.Members }
 
 func (o object) text(name string) (s string) {
-	raw := o[name]
+	raw, _ := o.Get(name)
 	switch {
 	case len(raw) == 0 || raw[0] != '"':
 		return ""
@@ -179,7 +189,7 @@ func (o object) text(name string) (s string) {
 // declared are the TigerOps incidents that an incident's summary names; nil where there is no summary. Most summaries
 // name none and are long, so the text is not taken out of its quotes for nothing.
 func (o object) declared() []string {
-	raw := o["summary"]
+	raw, _ := o.Get("summary")
 	if len(raw) <= len(`""`) || raw[0] != '"' {
 		return nil
 	}
@@ -191,12 +201,19 @@ func (o object) declared() []string {
 	return []string{}
 }
 
-func (o object) object(name string) object { return mapping.Members(o[name]) }
+// object is empty where there is none.
+func (o object) object(name string) object {
+	raw, _ := o.Get(name)
+	return object{mapping.MembersOf(raw)}
+}
 
-func (o object) objects(name string) []object {
-	var list []object
-	if raw := o[name]; len(raw) > 0 && raw[0] == '[' {
-		_ = json.Unmarshal(raw, &list)
+func (o object) objects(name string) (list []object) {
+	var all []json.RawMessage
+	if raw, _ := o.Get(name); len(raw) > 0 && raw[0] == '[' {
+		_ = json.Unmarshal(raw, &all) // valid, as the whole is
+	}
+	for _, raw := range all {
+		list = append(list, object{mapping.MembersOf(raw)})
 	}
 	return list
 }

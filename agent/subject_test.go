@@ -126,9 +126,9 @@ func TestTextsOfAWebhook(t *testing.T) {
 		if err := json.Unmarshal([]byte(body), &want); err != nil {
 			t.Fatal(body, err)
 		}
-		got := object(mapping.Members([]byte(body)))
-		if len(got) != len(want) {
-			t.Errorf("%s: got %d members, want %d", body, len(got), len(want))
+		got := object{mapping.MembersOf([]byte(body))}
+		if len(got.Members) != len(want) {
+			t.Errorf("%s: got %d members, want %d", body, len(got.Members), len(want))
 		}
 		for name, v := range want {
 			if text, _ := v.(string); got.text(name) != text {

@@ -82,8 +82,8 @@ func membersOf(raw json.RawMessage) map[string]any {
 		return nil
 	}
 	m := make(map[string]any)
-	walkObject(raw, func(key string, value json.RawMessage) {
-		switch value[0] {
+	walkObject(raw, func(name []byte, value json.RawMessage) {
+		switch key := string(name); value[0] {
 		case '{':
 			m[key] = membersOf(value)
 		case 'n':

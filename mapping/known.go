@@ -1,9 +1,6 @@
 package mapping
 
-import (
-	"bytes"
-	"unicode/utf8"
-)
+import "unicode/utf8"
 
 // Known is what the door has read of an event and the database need not read again: exactly what SQLite's expressions say
 // of the same payload (schema: outbox), or nothing at all where they might say anything else. The zero value is nothing.
@@ -43,7 +40,7 @@ func (o object) plain(keys ...string) (s string, ok bool) {
 	switch {
 	case !found:
 		return "", true
-	case raw[0] != '"' || len(raw)-2 > maxID || bytes.IndexByte(raw, '\\') >= 0 || !utf8.Valid(raw):
+	case raw[0] != '"' || len(raw)-2 > maxID || hasEscape(raw) || !utf8.Valid(raw):
 		return "", false
 	}
 	return string(raw[1 : len(raw)-1]), true

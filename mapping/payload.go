@@ -22,7 +22,7 @@ const (
 // object is a JSON object under its path, and what is wrong with it goes to errs.
 type object struct {
 	path    string
-	members map[string]json.RawMessage
+	members Members
 	odd     bool // has a key twice, or one with an escape in it: readers may differ on what it holds
 	errs    *[]FieldError
 }
@@ -47,7 +47,7 @@ func (o object) faultAt(path, format string, args ...any) {
 
 // get is a member's value; null counts as absent.
 func (o object) get(key string) (json.RawMessage, bool) {
-	raw, ok := o.members[key]
+	raw, ok := o.members.Get(key)
 	return raw, ok && raw[0] != 'n'
 }
 
@@ -223,16 +223,13 @@ func (o object) texts(key string) []string {
 // read takes a valid JSON object apart. A key that stands there twice is refused, since readers of the database and
 // of the event would each see another value.
 func (o *object) read(raw json.RawMessage) {
-	o.members = make(map[string]json.RawMessage)
-	twice := false
-	escaped := walkObject(raw, func(key string, value json.RawMessage) {
-		if _, there := o.members[key]; there {
-			o.fault(short(key), "stands there twice")
-			twice = true
-		}
-		o.members[key] = value
-	})
-	o.odd = twice || escaped
+	var escaped bool
+	o.members, escaped = takeApart(raw)
+	twice := o.members.twice()
+	for _, name := range twice {
+		o.fault(short(name), "stands there twice")
+	}
+	o.odd = escaped || len(twice) > 0
 }
 
 // asText is a string's text or a number as it is written.
@@ -275,7 +272,7 @@ func short(s string) string {
 
 // unquote is the text of a JSON string.
 func unquote(raw json.RawMessage) string {
-	if bytes.IndexByte(raw, '\\') < 0 {
+	if !hasEscape(raw) {
 		return string(raw[1 : len(raw)-1])
 	}
 	var s string
@@ -285,26 +282,75 @@ func unquote(raw json.RawMessage) string {
 	return s
 }
 
-// Members takes a JSON object apart that is known to be valid (json.Valid); nil for any other value. Of a key that stands
-// there twice the last counts, as for encoding/json, at a fraction of its price.
-func Members(valid json.RawMessage) map[string]json.RawMessage {
+func hasEscape(text []byte) bool { return bytes.IndexByte(text, '\\') >= 0 }
+
+// Members are the members of a JSON object in their order. There are few, mostly, and fewer are asked for, so that a map
+// would cost several times as much to make as it spares.
+type Members []member
+
+type member struct {
+	name  []byte
+	value json.RawMessage
+}
+
+// MembersOf takes a JSON object apart that is known to be valid (json.Valid); nil for any other value. They hold on to its
+// bytes.
+func MembersOf(valid json.RawMessage) Members {
 	if valid = bytes.TrimSpace(valid); len(valid) == 0 || valid[0] != '{' {
 		return nil
 	}
-	members := make(map[string]json.RawMessage)
-	walkObject(valid, func(key string, value json.RawMessage) { members[key] = value })
-	return members
+	m, _ := takeApart(valid)
+	return m
 }
 
-// walkObject says whether it met an escape in a key.
-func walkObject(raw json.RawMessage, each func(key string, value json.RawMessage)) (escaped bool) {
+// Get gives the value of a name; of one that stands there twice the last, as encoding/json does.
+func (m Members) Get(name string) (json.RawMessage, bool) {
+	for i := len(m) - 1; i >= 0; i-- {
+		if string(m[i].name) == name {
+			return m[i].value, true
+		}
+	}
+	return nil, false
+}
+
+// twice gives the names that are there before, once for each further time.
+func (m Members) twice() (names []string) {
+	if len(m) > 32 {
+		seen := make(map[string]bool, len(m))
+		for _, e := range m {
+			if seen[string(e.name)] {
+				names = append(names, string(e.name))
+			}
+			seen[string(e.name)] = true
+		}
+		return names
+	}
+	for i, e := range m {
+		if _, there := m[:i].Get(string(e.name)); there {
+			names = append(names, string(e.name))
+		}
+	}
+	return names
+}
+
+// takeApart says whether it met an escape in a name.
+func takeApart(raw json.RawMessage) (m Members, escaped bool) {
+	m = make(Members, 0, 6)
+	escaped = walkObject(raw, func(name []byte, value json.RawMessage) { m = append(m, member{name, value}) })
+	return m, escaped
+}
+
+// walkObject says whether it met an escape in a name.
+func walkObject(raw json.RawMessage, each func(name []byte, value json.RawMessage)) (escaped bool) {
 	for i := skipSpace(raw, 1); i < len(raw) && raw[i] != '}'; {
 		end := skipValue(raw, i)
-		key := unquote(raw[i:end])
-		escaped = escaped || bytes.IndexByte(raw[i:end], '\\') >= 0
+		name := raw[i+1 : end-1]
+		if hasEscape(name) {
+			name, escaped = []byte(unquote(raw[i:end])), true
+		}
 		i = skipSpace(raw, skipSpace(raw, end)+1) // behind the colon
 		end = skipValue(raw, i)
-		each(key, raw[i:end:end])
+		each(name, raw[i:end:end])
 		if i = skipSpace(raw, end); i < len(raw) && raw[i] == ',' {
 			i = skipSpace(raw, i+1)
 		}

@@ -118,25 +118,33 @@ const (
 // envelope is the signed headers of one webhook, in the names that the library knows.
 type envelope http.Header
 
+// headerNames are the names of the signed headers, as http.Header has them.
+type headerNames struct{ id, timestamp, signature string }
+
+// headerFamilies are the names that senders use, the standard ones first.
+var headerFamilies = []headerNames{standardNames, {"Svix-Id", "Svix-Timestamp", "Svix-Signature"}}
+
+var standardNames = headerNames{
+	id:        http.CanonicalHeaderKey(standardwebhooks.HeaderWebhookID),
+	timestamp: http.CanonicalHeaderKey(standardwebhooks.HeaderWebhookTimestamp),
+	signature: http.CanonicalHeaderKey(standardwebhooks.HeaderWebhookSignature),
+}
+
 // envelopes gives the header families that a request carries in full, the standard one first; both are tried, since a
 // proxy may add to one of them.
 func envelopes(h http.Header) []envelope {
 	var all []envelope
-	for _, family := range []string{"webhook-", "svix-"} {
-		id, at, signature := h.Get(family+"id"), h.Get(family+"timestamp"), strings.Join(h.Values(family+"signature"), " ")
+	for _, names := range headerFamilies {
+		id, at, signature := h.Get(names.id), h.Get(names.timestamp), strings.Join(h.Values(names.signature), " ")
 		if id == "" || at == "" || signature == "" {
 			continue
 		}
-		e := http.Header{}
-		e.Set(standardwebhooks.HeaderWebhookID, id)
-		e.Set(standardwebhooks.HeaderWebhookTimestamp, at)
-		e.Set(standardwebhooks.HeaderWebhookSignature, signature)
-		all = append(all, envelope(e))
+		all = append(all, envelope{standardNames.id: {id}, standardNames.timestamp: {at}, standardNames.signature: {signature}})
 	}
 	return all
 }
 
-func (e envelope) id() string { return http.Header(e).Get(standardwebhooks.HeaderWebhookID) }
+func (e envelope) id() string { return http.Header(e).Get(standardNames.id) }
 
 // keyring are the secrets in force, made ready to verify by.
 type keyring struct {
