@@ -25,13 +25,18 @@ func doorGroup(quick bool) *group {
 			{"plain", func(w *world, dir string) (figures, error) {
 				return doorOfPeer(w, dir, d, "plain", `SELECT event_id FROM event`)
 			}},
+			{"group", func(w *world, dir string) (figures, error) {
+				return doorOfPeer(w, dir, d, "plain", `SELECT event_id FROM event`, "-group")
+			}},
 			{"disk", func(w *world, dir string) (figures, error) { return doorOfDisk(w, dir, d) }},
 			{"router", func(w *world, dir string) (figures, error) { return doorOfRouter(w, dir, d) }},
 		},
 		rows: []row{
 			{what: "`POST /v1/events`, 16 callers, against goqite Send behind the same handler", ours: "agent/16 callers", peer: "goqite/16 callers", unit: "/s", must: 6, aim: 8},
+			{what: "the same, a bare table whose requests share commits in the agent's place", ours: "group/16 callers", peer: "goqite/16 callers", unit: "/s", info: true},
 			{what: "of it the processor time of one request", ours: "agent/16 callers cpu", peer: "goqite/16 callers cpu", unit: "µs", less: true, info: true},
 			{what: "the same, 64 callers, against one commit a request", ours: "agent/64 callers", peer: "plain/64 callers", unit: "/s", must: 8, aim: 12},
+			{what: "the same, a bare table whose requests share commits in the agent's place", ours: "group/64 callers", peer: "plain/64 callers", unit: "/s", info: true},
 			{what: "the same, 64 callers, against the router alone, which stores nothing", ours: "agent/64 callers", peer: "router/64 callers", unit: "/s", info: true},
 			{what: "the same, 1 caller, against one commit a request", ours: "agent/1 caller", peer: "plain/1 caller", unit: "/s", must: 0.85, aim: 0.95},
 			{what: "one caller's rate against fdatasync of 4 KiB behind loopback HTTP", ours: "agent/1 caller", peer: "disk/1 caller", unit: "/s", must: 0.5, aim: 0.7},
@@ -109,13 +114,13 @@ func doorOfAgent(w *world, dir string, d time.Duration) (figures, error) {
 	return f, holds(a.db, `SELECT event_id FROM outbox`, eventIDs(acked))
 }
 
-func doorOfPeer(w *world, dir string, d time.Duration, name, ids string) (figures, error) {
+func doorOfPeer(w *world, dir string, d time.Duration, name, ids string, flags ...string) (figures, error) {
 	addr, err := freeAddr()
 	if err != nil {
 		return nil, err
 	}
 	file := filepath.Join(dir, name+".db")
-	p, err := start(dir, nil, "http://"+addr+"/healthz", w.program(name), "-addr", addr, "-db", file)
+	p, err := start(dir, nil, "http://"+addr+"/healthz", w.program(name), append(flags, "-addr", addr, "-db", file)...)
 	if err != nil {
 		return nil, err
 	}

@@ -1,9 +1,11 @@
 // plain is what somebody would write first, on the agent's SQLite and router: one commit a request at the door, and one
-// loop that takes the oldest row, posts it and marks it done, with a commit for each. Durable, and in order.
+// loop that takes the oldest row, posts it and marks it done, with a commit for each. Durable, and in order. With -group
+// requests that come together share a commit, and nothing else changes: what a bare table can be had to take.
 package main
 
 import (
 	"bytes"
+	"context"
 	"database/sql"
 	"encoding/json"
 	"errors"
@@ -12,6 +14,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"runtime"
 	"time"
 
 	"github.com/julienschmidt/httprouter"
@@ -34,14 +37,15 @@ func main() {
 	addr := flag.String("addr", "127.0.0.1:0", "where the door listens")
 	file := flag.String("db", "plain.db", "the database")
 	sink := flag.String("sink", "", "the URL that rows are posted to; none are without one")
+	group := flag.Bool("group", false, "requests that come together share a commit")
 	flag.Parse()
-	if err := run(*addr, *file, *sink); err != nil {
+	if err := run(*addr, *file, *sink, *group); err != nil {
 		fmt.Fprintln(os.Stderr, "plain:", err)
 		os.Exit(1)
 	}
 }
 
-func run(addr, file, sink string) error {
+func run(addr, file, sink string, group bool) error {
 	db, err := sql.Open("sqlite", "file:"+file+"?_txlock=immediate&_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)")
 	if err != nil {
 		return fmt.Errorf("open %s: %w", file, err)
@@ -56,19 +60,32 @@ func run(addr, file, sink string) error {
 	if err != nil {
 		return err
 	}
-	failed := make(chan error, 2)
+	failed := make(chan error, 3)
 	if sink != "" {
 		go func() { failed <- drain(db, sink) }()
 	}
+	store := func(ctx context.Context, id, body string) error {
+		_, err := insert.ExecContext(ctx, id, body)
+		return err
+	}
+	if group {
+		queue := make(chan *waiting, 256)
+		go func() { failed <- commitTogether(db, queue) }()
+		store = func(_ context.Context, id, body string) error {
+			one := &waiting{id: id, body: body, done: make(chan error, 1)}
+			queue <- one
+			return <-one.done
+		}
+	}
 	router := httprouter.New()
 	router.GET("/healthz", func(w http.ResponseWriter, _ *http.Request, _ httprouter.Params) { fmt.Fprintln(w, "ok") })
-	router.POST("/v1/events", func(w http.ResponseWriter, r *http.Request, _ httprouter.Params) { accept(insert, w, r) })
+	router.POST("/v1/events", func(w http.ResponseWriter, r *http.Request, _ httprouter.Params) { accept(store, w, r) })
 	go func() { failed <- http.ListenAndServe(addr, router) }()
 	return <-failed
 }
 
 // accept answers 202 once the event is on disk.
-func accept(insert *sql.Stmt, w http.ResponseWriter, r *http.Request) {
+func accept(store func(ctx context.Context, id, body string) error, w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
@@ -81,13 +98,57 @@ func accept(insert *sql.Stmt, w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the body is no event", http.StatusBadRequest)
 		return
 	}
-	if _, err := insert.ExecContext(r.Context(), event.ID, string(body)); err != nil {
+	if err := store(r.Context(), event.ID, string(body)); err != nil {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusAccepted)
 	fmt.Fprintf(w, `{"accepted":1,"duplicates":0,"ids":[%q]}`, event.ID)
+}
+
+// waiting is a request that waits for its commit.
+type waiting struct {
+	id, body string
+	done     chan error
+}
+
+// commitTogether puts all that wait into one commit, over and over. Whoever is about to join them gets to do so before it.
+func commitTogether(db *sql.DB, queue <-chan *waiting) error {
+	ctx := context.Background()
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	var begin, insert, commit *sql.Stmt
+	for text, stmt := range map[string]**sql.Stmt{
+		"BEGIN IMMEDIATE": &begin, "INSERT INTO event (event_id, payload) VALUES (?, ?)": &insert, "COMMIT": &commit,
+	} {
+		if *stmt, err = conn.PrepareContext(ctx, text); err != nil {
+			return fmt.Errorf("prepare %s: %w", text, err)
+		}
+	}
+	for first := range queue {
+		runtime.Gosched()
+		batch := []*waiting{first}
+		for range len(queue) {
+			batch = append(batch, <-queue)
+		}
+		if _, err := begin.Exec(); err != nil {
+			return fmt.Errorf("begin: %w", err)
+		}
+		for _, one := range batch {
+			if _, err := insert.Exec(one.id, one.body); err != nil {
+				return fmt.Errorf("insert: %w", err)
+			}
+		}
+		_, err := commit.Exec()
+		for _, one := range batch {
+			one.done <- err
+		}
+	}
+	return nil
 }
 
 func drain(db *sql.DB, sink string) error {
