@@ -9,10 +9,9 @@ import (
 // InsertWebhook keeps a webhook as it came and answers with its row once that is on disk; nil is the answer for an id that
 // was seen before. Nothing of the body is read here.
 func (s *Store) InsertWebhook(ctx context.Context, id string, body []byte) (stored *Webhook, err error) {
-	text := string(body)
 	err = s.writeOne(ctx, "storing a webhook", len(body), func(t *tx) error {
 		stored = nil
-		n, seq, err := t.insert(`INSERT INTO webhook (id, body, received_at) VALUES (?, ?, ?)`, id, text, t.now)
+		n, seq, err := t.insert(`INSERT INTO webhook (id, body, received_at) VALUES (?, CAST(? AS TEXT), ?)`, id, body, t.now)
 		if err != nil {
 			return constraint(0, err)
 		}
