@@ -220,11 +220,11 @@ func (w *writer) withdraw(j *job) bool {
 	return true
 }
 
-// waits tells whether anybody does.
-func (w *writer) waits() bool {
+// waiting tells how many do.
+func (w *writer) waiting() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return len(w.queue) > 0
+	return len(w.queue)
 }
 
 // take removes the next batch from the queue: jobs of one kind, within the bounds.
@@ -280,10 +280,13 @@ func (w *writer) loop() {
 	}()
 	for range w.wake {
 		for {
-			// Whoever is about to queue gets to do so before the batch closes; a pause of any length loses more.
-			runtime.Gosched()
+			// Whoever is about to queue gets to do so before the batch closes; a pause of any length loses more, and so does
+			// this one where several wait already: those who are about to queue then do it while the batch is written.
+			if w.waiting() < 2 {
+				runtime.Gosched()
+			}
 			<-w.turn
-			if pause := w.freeTill.Sub(w.clock.now()); pause > 0 && w.waits() {
+			if pause := w.freeTill.Sub(w.clock.now()); pause > 0 && w.waiting() > 0 {
 				w.turn <- struct{}{}
 				w.clock.sleep(pause)
 				continue
