@@ -228,21 +228,22 @@ func (s *Store) Checkpoint(ctx context.Context) error {
 	})
 }
 
-// moveWAL is a checkpoint on a read connection, which query_only allows: writers go on meanwhile.
-func (s *Store) moveWAL(ctx context.Context) error {
+// moveWAL is a checkpoint on a read connection, which query_only allows: writers go on meanwhile. It tells how many pages
+// it found in the WAL, and how many of them are in the file now.
+func (s *Store) moveWAL(ctx context.Context) (log, moved int64, err error) {
 	c, err := s.readDB.Conn(ctx)
 	if err != nil {
-		return fmt.Errorf("moving the WAL into the file: %w", err)
+		return 0, 0, fmt.Errorf("moving the WAL into the file: %w", err)
 	}
 	defer c.Close()
 	if s.litestream.Load() { // found while this waited for the connection
-		return nil
+		return 0, 0, nil
 	}
-	var busy, log, moved int64
+	var busy int64
 	if err := c.QueryRowContext(ctx, "PRAGMA wal_checkpoint(PASSIVE)").Scan(&busy, &log, &moved); err != nil {
-		return fmt.Errorf("moving the WAL into the file: %w", s.sound(err))
+		return 0, 0, fmt.Errorf("moving the WAL into the file: %w", s.sound(err))
 	}
-	return nil
+	return log, moved, nil
 }
 
 // lookForLitestream finds its tables, which it makes when it begins to replicate the file.

@@ -28,11 +28,13 @@ const (
 // Checkpoints are small and steady, because a large one is what makes the slowest writers slow: once about
 // checkpointPages of the WAL are not in the file a read connection moves them there, beside what is written meanwhile. Such
 // a checkpoint never catches up with a busy writer, and SQLite writes the WAL from its beginning again only once all of it
-// is in the file: so a WAL of restartPages is moved by the writer itself, between two transactions, also where no read
-// connection came to it. Mostly little of it is left to move then.
+// is in the file: so of a WAL of restartPages the writer itself moves the rest, between two transactions, when such a
+// checkpoint has just ended and little is left; and of one of largestPages in any case, such as where no read connection
+// was free to make one.
 const (
 	checkpointPages = 400
 	restartPages    = 2000
+	largestPages    = restartPages + checkpointPages
 )
 
 // pagesOf is about how many pages a transaction writes: its members' bytes, a page or two each in the indexes, and those
@@ -67,7 +69,7 @@ type writer struct {
 	clock      clock
 	notify     func(topics, []Arrival)
 	litestream *atomic.Bool                // checkpoints are left to Litestream
-	moveWAL    func(context.Context) error // a checkpoint on another connection
+	moveWAL    func(context.Context) (log, moved int64, err error) // a checkpoint on another connection
 	ties       atomic.Uint64               // see Store.Ties
 	since      atomic.Int64                // when the transaction under way began, in nanoseconds; 0: none is
 
@@ -80,6 +82,7 @@ type writer struct {
 	done   chan struct{}
 	moving sync.WaitGroup // a checkpoint beside the writer
 	moves  atomic.Bool    // there is one
+	moved  atomic.Bool    // one has just moved all of a WAL of restartPages that it found
 	ending context.Context
 	end    context.CancelFunc
 
@@ -96,7 +99,7 @@ type writer struct {
 	freeTill     time.Time // until then the write lock is left to strangers
 }
 
-func startWriter(db *sql.DB, log *slog.Logger, clock clock, notify func(topics, []Arrival), litestream *atomic.Bool, moveWAL func(context.Context) error) (*writer, error) {
+func startWriter(db *sql.DB, log *slog.Logger, clock clock, notify func(topics, []Arrival), litestream *atomic.Bool, moveWAL func(context.Context) (log, moved int64, err error)) (*writer, error) {
 	c, err := openConn(db)
 	if err != nil {
 		return nil, err
@@ -530,29 +533,33 @@ func (w *writer) dataVersion(now time.Time) (int64, error) {
 // checkpointWhenDue has the WAL's pages moved into the file, a few hundred at a time. It comes after the acknowledgements,
 // and its failure is nobody's: the WAL holds what was committed.
 func (w *writer) checkpointWhenDue() {
-	if w.c == nil || w.pages < checkpointPages {
+	if w.c == nil || w.pages < checkpointPages && !w.moved.Load() {
 		return
 	}
+	rest := w.moved.Swap(false)
 	w.pages = 0
 	if w.litestream.Load() {
 		return
 	}
 	var busy, log, moved int64
 	_, err := w.c.row("PRAGMA wal_checkpoint(NOOP)", nil, &busy, &log, &moved)
-	if err != nil || log-moved < checkpointPages/2 && log < restartPages {
-		return
+	left := log - moved
+	switch {
+	case err != nil || left < checkpointPages/2 && log < restartPages:
+	case log >= largestPages || rest && left < checkpointPages:
+		_, err = w.c.row("PRAGMA wal_checkpoint(PASSIVE)", nil, &busy, &log, &moved) // beside another it does nothing
+		w.checkpointed(err)
+	case w.moves.CompareAndSwap(false, true):
+		w.moving.Go(func() {
+			log, moved, err := w.moveWAL(w.ending)
+			w.moves.Store(false)
+			w.checkpointed(err)
+			if log >= restartPages && moved == log {
+				w.moved.Store(true)
+				w.poke()
+			}
+		})
 	}
-	if log < restartPages {
-		if w.moves.CompareAndSwap(false, true) {
-			w.moving.Go(func() {
-				defer w.moves.Store(false)
-				w.checkpointed(w.moveWAL(w.ending))
-			})
-		}
-		return
-	}
-	_, err = w.c.row("PRAGMA wal_checkpoint(PASSIVE)", nil, &busy, &log, &moved) // beside another it does nothing
-	w.checkpointed(err)
 }
 
 func (w *writer) checkpointed(err error) {
