@@ -27,9 +27,15 @@ import (
 
 // checkAtOnce is up to how many bytes a file is looked through before it is opened: a start must not wait for a larger one.
 // checkWithin bounds LookThrough, which looks at that (464 MB take 0.75 s). What lies beyond is found when it is read.
+// LookThrough waits until there are fewer than calmTransactions in calmFor, but not longer than calmAtLast: it takes a
+// processor and keeps the WAL from the file, while after an outage a start has a backlog to take in.
 const (
 	checkAtOnce = 8 << 20
 	checkWithin = time.Second
+
+	calmFor          = 250 * time.Millisecond
+	calmTransactions = 5
+	calmAtLast       = 30 * time.Second
 )
 
 // damageNote is what is put behind the file's name for the note.
@@ -170,18 +176,39 @@ func (s *Store) checkAtStart(ctx context.Context) error {
 	return s.check(ctx, "quick_check")
 }
 
-// LookThrough looks at a file that was too large for a look at the start, for checkWithin, beside whatever else goes on. What
-// it finds is what Damaged tells from then on.
+// LookThrough looks at a file that was too large for a look at the start, for checkWithin, once little is written. What it
+// finds is what Damaged tells from then on.
 func (s *Store) LookThrough(ctx context.Context) error {
 	if s.health.looked {
 		return nil
 	}
+	s.calm(ctx)
 	within, cancel := context.WithTimeout(ctx, checkWithin)
 	defer cancel()
 	if err := s.check(within, "quick_check"); err != nil && (within.Err() == nil || errors.Is(err, ErrDamaged)) {
 		return err
 	}
 	return ctx.Err()
+}
+
+// calm waits until little is written.
+func (s *Store) calm(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, calmAtLast)
+	defer cancel()
+	tick := time.NewTicker(calmFor)
+	defer tick.Stop()
+	for before := s.writer.transactions.Load(); ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		now := s.writer.transactions.Load()
+		if now-before < calmTransactions {
+			return
+		}
+		before = now
+	}
 }
 
 // Check reads the whole file and answers with what is wrong in it.

@@ -7,7 +7,10 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/tigerops/tigerops-incidentio/store"
 )
@@ -127,6 +130,47 @@ func TestALargeFileIsLookedThroughOnceItIsOpen(t *testing.T) {
 	wantDamaged(t, s.Damaged(), o.Path, "table inbox")
 	_, err = s.InsertEvents(ctx, [][]byte{event("late", "TIG-1")})
 	wantDamaged(t, err, o.Path)
+}
+
+// After an outage a start has a backlog to take in, which a long read would hold up.
+func TestALookThroughALargeFileWaitsForABusyWriter(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ busy, least, most time.Duration }{
+		"at rest":     {0, 0, time.Second},
+		"busy":        {3 * time.Second, 3 * time.Second, 4 * time.Second},
+		"busy always": {40 * time.Second, 30 * time.Second, 31 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := withEvents(t, 1)
+			s := open(t, o)
+			for i := range 10 {
+				insert(t, s, fmt.Appendf(nil, `{"id":"large-%d","type":"incident.updated","incident":{"id":"TIG-1"},"x":"%s"}`, i, strings.Repeat("x", 1<<20)))
+			}
+			s.Close()
+			spoil(t, o.Path, rootOf(t, o.Path, "inbox"))
+			synctest.Test(t, func(t *testing.T) {
+				s, err := store.Open(ctx, o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer s.Close()
+				began := time.Now()
+				var writer sync.WaitGroup
+				defer writer.Wait()
+				writer.Go(func() {
+					for i := 0; time.Since(began) < c.busy && s.Damaged() == nil; i++ {
+						_, _ = s.InsertEvents(ctx, [][]byte{event(fmt.Sprint("e", i), "TIG-1")}) // refused once the damage is found
+						time.Sleep(40 * time.Millisecond)
+					}
+				})
+				wantDamaged(t, s.LookThrough(ctx), o.Path, "table inbox")
+				if after := time.Since(began); after < c.least || after > c.most {
+					t.Errorf("the look ended after %s, want %s to %s", after, c.least, c.most)
+				}
+			})
+		})
+	}
 }
 
 func TestDamageThatShowsWhileItRunsEndsAllWriting(t *testing.T) {

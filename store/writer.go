@@ -64,14 +64,15 @@ type job struct {
 // moment share a transaction, each as a savepoint where it needs one. A caller who is alone commits by himself, which
 // spares him two changes of goroutine; once there are several, the writer's own goroutine serves them all.
 type writer struct {
-	db         *sql.DB
-	log        *slog.Logger
-	clock      clock
-	notify     func(topics, []Arrival)
-	litestream *atomic.Bool                // checkpoints are left to Litestream
-	moveWAL    func(context.Context) (log, moved int64, err error) // a checkpoint on another connection
-	ties       atomic.Uint64               // see Store.Ties
-	since      atomic.Int64                // when the transaction under way began, in nanoseconds; 0: none is
+	db           *sql.DB
+	log          *slog.Logger
+	clock        clock
+	notify       func(topics, []Arrival)
+	litestream   *atomic.Bool                                        // checkpoints are left to Litestream
+	moveWAL      func(context.Context) (log, moved int64, err error) // a checkpoint on another connection
+	ties         atomic.Uint64                                       // see Store.Ties
+	transactions atomic.Int64                                        // so far
+	since        atomic.Int64                                        // when the transaction under way began, in nanoseconds; 0: none is
 
 	mu     sync.Mutex
 	queue  []*job
@@ -353,6 +354,7 @@ func finish(batch []*job, err error) {
 // commit runs a batch as one transaction. If the transaction is lost nobody of a batch is told of success, and each
 // member runs again alone, so that one bad member costs the others nothing but time.
 func (w *writer) commit(batch []*job) {
+	w.transactions.Add(1)
 	w.pages += pagesOf(batch)
 	if len(batch) == 1 && batch[0].whole {
 		if err := w.bare(batch[0]); !errors.Is(err, errTransaction) {
