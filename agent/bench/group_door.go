@@ -33,8 +33,8 @@ func doorGroup(quick bool) *group {
 		},
 		rows: []row{
 			{what: "`POST /v1/events`, 16 callers, against goqite Send behind the same handler", ours: "agent/16 callers", peer: "goqite/16 callers", unit: "/s", must: 6, aim: 8},
-			{what: "the same, a bare table whose requests share commits in the agent's place", ours: "group/16 callers", peer: "goqite/16 callers", unit: "/s", info: true},
 			{what: "of it the processor time of one request", ours: "agent/16 callers cpu", peer: "goqite/16 callers cpu", unit: "µs", less: true, info: true},
+			{what: "the same, a bare table whose requests share commits in the agent's place", ours: "group/16 callers", peer: "goqite/16 callers", unit: "/s", info: true},
 			{what: "the same, 64 callers, against one commit a request", ours: "agent/64 callers", peer: "plain/64 callers", unit: "/s", must: 8, aim: 12},
 			{what: "the same, a bare table whose requests share commits in the agent's place", ours: "group/64 callers", peer: "plain/64 callers", unit: "/s", info: true},
 			{what: "the same, 64 callers, against the router alone, which stores nothing", ours: "agent/64 callers", peer: "router/64 callers", unit: "/s", info: true},
