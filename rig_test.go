@@ -172,8 +172,8 @@ func init() { nextPort.Store(rand.Int64N(ports)) }
 // (net.ipv4.ip_local_port_range, 32768 to 60999), so that none of those takes one while the agent is not running.
 const firstPort, ports = 18_000, 14_000
 
-// freePort is a port that nobody listens on, another one each time: who asks for two before he listens would get the same
-// from the kernel now and then.
+// freePort is a port that nobody listens on, another one each time in this process: who asks for two before he listens would
+// get the same from the kernel now and then.
 func freePort(t testing.TB) string {
 	t.Helper()
 	for range ports {

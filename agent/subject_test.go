@@ -115,6 +115,7 @@ func TestTextsOfAWebhook(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{
 		`{"a":"x","b":""}`,
+		`{"a":"x","b":"y","a":"the last counts"}`,
 		`{"a":"ends in a backslash \\\\","b":"next"}`,
 		`{"a":"\"","b":"\\\"}","c":"]"}`,
 		`{"a":["}\\",{"b":"\\\""}],"b":"next"}`,
@@ -127,7 +128,7 @@ func TestTextsOfAWebhook(t *testing.T) {
 			t.Fatal(body, err)
 		}
 		got := object{mapping.MembersOf([]byte(body))}
-		if len(got.Members) != len(want) {
+		if doubled := strings.Count(body, `"a":`) - 1; len(got.Members) != len(want)+max(doubled, 0) {
 			t.Errorf("%s: got %d members, want %d", body, len(got.Members), len(want))
 		}
 		for name, v := range want {

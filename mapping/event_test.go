@@ -155,6 +155,10 @@ func TestValidateNamesTheField(t *testing.T) {
 		return `{"id":"e","type":"incident.updated","incident":{"id":"a",` + members + `}}`
 	}
 	deep := strings.Repeat("[", 65) + strings.Repeat("]", 65)
+	var many string
+	for i := range 100 {
+		many += fmt.Sprintf(`"x%d":%d,`, i, i)
+	}
 	for _, c := range []struct{ in, field, message string }{
 		{`[]`, "", "must be a JSON object, not a list"},
 		{`5`, "", "must be a JSON object, not a number"},
@@ -175,6 +179,7 @@ func TestValidateNamesTheField(t *testing.T) {
 		{`{"id":"  ","type":"incident.created","incident":{"id":"a"}}`, "id", "is blank"},
 		{`{"id":"` + strings.Repeat("x", 513) + `","type":"incident.created","incident":{"id":"a"}}`, "id", "is longer than 512 bytes"},
 		{`{"id":"e","id":"f","type":"incident.created","incident":{"id":"a"}}`, "id", "stands there twice"},
+		{`{"id":"e",` + many + `"id":"f","type":"incident.created","incident":{"id":"a"}}`, "id", "stands there twice"},
 		{`{"id":"e","type":"incident.created"}`, "incident.id", "is required"},
 		{`{"id":"e","type":"incident.created","incident":null}`, "incident.id", "is required"},
 		{`{"id":"e","type":"incident.created","incident":"TIG-1"}`, "incident", "must be an object, not a string"},

@@ -313,9 +313,12 @@ func (m Members) Get(name string) (json.RawMessage, bool) {
 	return nil, false
 }
 
+// fewMembers are searched one by one; with more a map is quicker.
+const fewMembers = 32
+
 // twice gives the names that are there before, once for each further time.
 func (m Members) twice() (names []string) {
-	if len(m) > 32 {
+	if len(m) > fewMembers {
 		seen := make(map[string]bool, len(m))
 		for _, e := range m {
 			if seen[string(e.name)] {

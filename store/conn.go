@@ -87,6 +87,7 @@ func openConn(db *sql.DB) (*conn, error) {
 	for pragma, want := range map[string]string{
 		"journal_mode": "wal",
 		"synchronous":  "2",
+		"encoding":     "UTF-8", // whoever made the file before the agent may have chosen another, in which a webhook's bytes would be other text
 		"busy_timeout": strconv.FormatInt(busyTimeout.Milliseconds(), 10),
 	} {
 		var got string

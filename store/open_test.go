@@ -377,7 +377,7 @@ func TestCheckpointsAreSteadyAndLeftToLitestreamWhereItIs(t *testing.T) {
 				o.Owner = false
 				open(t, o)
 				equal(t, "Litestream's row", get(t, db, "SELECT seq FROM _litestream_seq"), "7")
-			} else if wal > 12<<20 || inFile < 16<<20 {
+			} else if wal > 14<<20 || inFile < 16<<20 {
 				t.Errorf("the WAL has grown to %d bytes, %d are in the file", wal, inFile)
 			}
 		})
@@ -394,7 +394,7 @@ func TestReadersThatAreAllBusyKeepNothingFromTheFile(t *testing.T) {
 	for i := range 200 { // 5000 pages
 		insert(t, s, append(event(fmt.Sprint("e", i), "TIG-1"), bytes.Repeat([]byte(" "), 100_000)...))
 	}
-	if wal := must[fs.FileInfo](t)(os.Stat(o.Path + "-wal")).Size(); wal > 12<<20 {
+	if wal := must[fs.FileInfo](t)(os.Stat(o.Path + "-wal")).Size(); wal > 14<<20 {
 		t.Errorf("the WAL has grown to %d bytes", wal)
 	}
 	s.EndWriter()
@@ -507,4 +507,22 @@ func TestOpeningTheFileAgainInTheSameProcessKeepsItsLocks(t *testing.T) {
 	o.ReadOnly = true
 	ok(t, open(t, o).Close())
 	equal(t, "locks", locks(), before)
+}
+
+// In another encoding the bytes of a webhook would be other text.
+func TestAFileInAnotherEncodingIsRefused(t *testing.T) {
+	t.Parallel()
+	o := ready(t)
+	db := must[*sql.DB](t)(sql.Open("sqlite", o.Path))
+	for _, statement := range []string{"PRAGMA encoding = 'UTF-16le'", "CREATE TABLE x (a)", "DROP TABLE x"} {
+		must[sql.Result](t)(db.Exec(statement))
+	}
+	ok(t, db.Close())
+	s, err := store.Open(ctx, o)
+	if err == nil {
+		s.Close()
+	}
+	if err == nil || !strings.Contains(err.Error(), `the database's encoding is "UTF-16le" and must be "UTF-8"`) {
+		t.Errorf("got %v", err)
+	}
 }

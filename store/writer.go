@@ -284,8 +284,9 @@ func (w *writer) loop() {
 	}()
 	for range w.wake {
 		for {
-			// Whoever is about to queue gets to do so before the batch closes; a pause of any length loses more, and so does
-			// this one where several wait already: those who are about to queue then do it while the batch is written.
+			// Whoever is about to queue gets to do so before the batch closes; a pause of any length loses more. Where several
+			// wait already it goes at once: those at the doors have work of their own between two requests, which they do
+			// while it is written (agent/bench: a tenth more of sixteen callers; callers without such work lose a tenth).
 			if w.waiting() < 2 {
 				runtime.Gosched()
 			}

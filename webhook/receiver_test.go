@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -307,4 +308,31 @@ func (c *counting) Read(p []byte) (int, error) {
 		p[i] = 'x'
 	}
 	return len(p), nil
+}
+
+// The secrets are asked for with each request, and what was made ready of others no longer counts.
+func TestReceiverGoesByTheSecretsInForce(t *testing.T) {
+	t.Parallel()
+	secrets := []string{secretA}
+	h := (&webhook.Receiver{Secrets: func() []string { return secrets }, Accept: (&stored{}).accept}).Handler()
+	n := 0
+	takes := func(step string, wantA, wantB int) {
+		t.Helper()
+		for secret, want := range map[string]int{secretA: wantA, secretB: wantB} {
+			n++
+			headers := signed(t, secret, "webhook-", fmt.Sprint("msg_", n), time.Now(), event)
+			if w := deliver(h, http.MethodPost, webhook.WebhookPath, headers, bytes.NewReader(event)); w.Code != want {
+				t.Errorf("%s: got %d, want %d", step, w.Code, want)
+			}
+		}
+	}
+	takes("the first alone", 204, 401)
+	secrets[0] = secretB
+	takes("another in its place", 401, 204)
+	secrets = []string{"no secret!", secretA}
+	takes("one that is none, and the first again", 204, 401)
+	secrets = []string{secretA, secretB}
+	takes("both", 204, 204)
+	secrets = nil
+	takes("none", 401, 401)
 }

@@ -150,7 +150,7 @@ func (e envelope) id() string { return http.Header(e).Get(standardNames.id) }
 type keyring struct {
 	secrets []string
 	keys    []*standardwebhooks.Webhook // nil for a secret that is none: the configuration names it
-	usable  bool                        // one of them is not
+	usable  bool                        // there is one that is not nil
 }
 
 func newKeyring(secrets []string) *keyring {
@@ -163,7 +163,8 @@ func newKeyring(secrets []string) *keyring {
 	return k
 }
 
-// rule tells why no body at all could make these headers good; empty if one could.
+// rule tells what neither a body nor another clock could mend; empty if nothing is of that kind. Whether the signature is
+// out of date is told with the body.
 func (k *keyring) rule(all []envelope) (reason string) {
 	switch {
 	case len(all) == 0:

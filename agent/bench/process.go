@@ -188,8 +188,8 @@ func init() { nextPort.Store(rand.Int64N(ports)) }
 // (net.ipv4.ip_local_port_range, 32768 to 60999), so that none of the many here takes one before its listener does.
 const firstPort, ports = 18_000, 14_000
 
-// freeAddr is a loopback address that nobody listens on, another one each time: whoever asks for two before he listens
-// would get the same from the kernel now and then.
+// freeAddr is a loopback address that nobody listens on, another one each time in this process: whoever asks for two
+// before he listens would get the same from the kernel now and then.
 func freeAddr() (string, error) {
 	for range ports {
 		addr := "127.0.0.1:" + strconv.FormatInt(firstPort+nextPort.Add(1)%ports, 10)
