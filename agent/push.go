@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tigerops/tigerops-incidentio/mapping"
 	"github.com/tigerops/tigerops-incidentio/store"
 	"github.com/tigerops/tigerops-incidentio/webhook"
 )
@@ -227,8 +228,8 @@ func (a *Agent) post(ctx context.Context, c *Config, e store.InboxEntry) posted 
 
 // wordsOf are the words of an answer: an error or message member of JSON, else the text.
 func wordsOf(body []byte) string {
-	var o object
-	if json.Unmarshal(body, &o) == nil {
+	if json.Valid(body) {
+		o := object{mapping.MembersOf(body)}
 		for _, name := range []string{"error", "message", "reason", "detail"} {
 			if s := o.text(name); s != "" {
 				return s
