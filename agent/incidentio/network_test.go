@@ -462,13 +462,13 @@ func tunnel(w http.ResponseWriter, address string) {
 		return
 	}
 	w.WriteHeader(http.StatusOK)
-	down, _, err := http.NewResponseController(w).Hijack()
+	down, read, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		up.Close()
 		return
 	}
 	go func() {
-		_, _ = io.Copy(up, down)
+		_, _ = io.Copy(up, read) // which may have the first bytes already
 		up.Close()
 	}()
 	_, _ = io.Copy(down, up)
