@@ -54,7 +54,10 @@ func (s *Store) TakeReaders(ctx context.Context) (release func(), err error) {
 func (s *Store) EndWriter() { s.writer.close() }
 
 // Moved waits for a checkpoint beside the writer.
-func (s *Store) Moved() { s.writer.moving.Wait() }
+func (s *Store) Moved() {
+	s.writer.moving <- struct{}{}
+	<-s.writer.moving
+}
 
 // Busy runs a member in the writer's queue that blocks it until release is closed, so that what comes behind waits
 // for one batch. begun is closed once it runs.

@@ -81,9 +81,8 @@ type writer struct {
 
 	wake   chan struct{}
 	done   chan struct{}
-	moving sync.WaitGroup // a checkpoint beside the writer
-	moves  atomic.Bool    // there is one
-	moved  atomic.Bool    // one has just moved all of a WAL of restartPages that it found
+	moving chan struct{} // holds a token while there is a checkpoint beside the writer
+	moved  atomic.Bool   // one has just moved all of a WAL of restartPages that it found
 	ending context.Context
 	end    context.CancelFunc
 
@@ -106,7 +105,7 @@ func startWriter(db *sql.DB, log *slog.Logger, clock clock, notify func(topics, 
 		return nil, err
 	}
 	w := &writer{db: db, log: log, clock: clock, notify: notify, litestream: litestream, moveWAL: moveWAL, c: c,
-		wake: make(chan struct{}, 1), done: make(chan struct{}), turn: make(chan struct{}, 1)}
+		wake: make(chan struct{}, 1), done: make(chan struct{}), turn: make(chan struct{}, 1), moving: make(chan struct{}, 1)}
 	w.ending, w.end = context.WithCancel(context.Background())
 	w.turn <- struct{}{}
 	go w.loop()
@@ -272,7 +271,8 @@ func (w *writer) close() {
 	w.poke()
 	<-w.done
 	w.end()
-	w.moving.Wait()
+	w.moving <- struct{}{}
+	<-w.moving
 }
 
 func (w *writer) loop() {
@@ -552,16 +552,24 @@ func (w *writer) checkpointWhenDue() {
 	case log >= largestPages || rest && left < checkpointPages:
 		_, err = w.c.row("PRAGMA wal_checkpoint(PASSIVE)", nil, &busy, &log, &moved) // beside another it does nothing
 		w.checkpointed(err)
-	case w.moves.CompareAndSwap(false, true):
-		w.moving.Go(func() {
-			log, moved, err := w.moveWAL(w.ending)
-			w.moves.Store(false)
-			w.checkpointed(err)
-			if log >= restartPages && moved == log {
-				w.moved.Store(true)
-				w.poke()
-			}
-		})
+	default:
+		select {
+		case w.moving <- struct{}{}:
+			go w.moveBeside()
+		default: // one is under way
+		}
+	}
+}
+
+// moveBeside makes a checkpoint on another connection.
+func (w *writer) moveBeside() {
+	log, moved, err := w.moveWAL(w.ending)
+	w.checkpointed(err)
+	all := log >= restartPages && moved == log
+	w.moved.Store(all)
+	<-w.moving
+	if all {
+		w.poke()
 	}
 }
 
